@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: MIT
+#
+# weir - an event-loop runtime for C daemons. `make help` lists what can be made.
+# Yours to set: CC CFLAGS CPPFLAGS LDFLAGS PREFIX DESTDIR BUILD, V=1 to see the commands,
+# DEBUG=1, SAN=address,undefined or SAN=thread, WERROR=1.
+
+VERSION   := 0.1.0
+SOVERSION := 0
+
+PREFIX     ?= /usr/local
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+PKG_CONFIG ?= pkg-config
+BUILD      ?= build
+JOBS       ?= $(shell nproc)
+CFLAGS     ?= $(if $(DEBUG),-O0 -g3,-O2 -g)
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+# Several goals are made in the order in which they stand, each by a make of its own: `make deps
+# demo` has the libraries before it looks for them, and -j is harmless.
+ifneq ($(word 2,$(MAKECMDGOALS)),)
+.NOTPARALLEL:
+.PHONY: $(MAKECMDGOALS)
+$(MAKECMDGOALS):
+	@+$(MAKE) --no-print-directory $@
+else
+
+# ---- flags ----
+
+comma := ,
+B     := $(BUILD)$(if $(DEBUG),/debug)$(if $(SAN),/$(subst $(comma),-,$(SAN)))
+CLANG := $(findstring clang,$(shell $(CC) --version))
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla \
+	-Wundef -Wwrite-strings $(if $(WERROR),-Werror)
+
+# What a coroutine must not get away with, see tests/misuse. GCC sees it only where it optimises,
+# and sees ghosts between a sanitizer's checks.
+CO_ERRORS := -Werror=return-type -Werror=unused-result
+ifneq ($(CLANG),)
+CO_ERRORS += -Werror=conditional-uninitialized
+else
+CO_ERRORS += $(if $(SAN),-Wno-maybe-uninitialized,-Werror=maybe-uninitialized)
+endif
+
+HARDEN := -fstack-protector-strong
+ifeq ($(SAN)$(findstring -O0,$(CFLAGS)),)
+HARDEN += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+endif
+SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+
+# One set of objects serves both libraries; inside libweir.so nothing is interposed.
+ALL_CFLAGS := -std=gnu17 $(WARN) $(CO_ERRORS) $(HARDEN) $(SANITIZE) \
+	$(if $(DEBUG),-DWEIR_DEBUG) -fPIC -fvisibility=hidden -fno-semantic-interposition -pthread $(CFLAGS)
+ALL_CPPFLAGS := -D_GNU_SOURCE -Iruntime/include $(CPPFLAGS)
+ALL_LDFLAGS  := -Wl,-z,relro,-z,now -pthread $(SANITIZE) $(LDFLAGS)
+
+# Asked for when they are used: `make deps` runs without pkg-config.
+libs       = $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null || echo $(2))
+URING_LIBS = $(call libs,liburing,-luring)
+CHECK_LIBS = $(call libs,check,-lcheck)
+treesum_LIBS = $(call libs,libcrypto,-lcrypto)
+
+# The harness counts allocations and fails the one it is asked to.
+WRAP_ALLOC := $(foreach f,malloc calloc realloc aligned_alloc posix_memalign strdup free,\
+	-Wl,--wrap=$f)
+
+Q   := $(if $(V),,@)
+say  = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
+
+# ---- files ----
+
+ROOMS  := kernel core sync patterns io check
+LIB    := $(foreach r,$(ROOMS),$(wildcard runtime/$r/*.c))
+DEMOS  := $(wildcard demos/*.c)
+BENCH  := $(wildcard bench/*.c)
+TESTS  := $(filter-out tests/misuse/%,$(wildcard tests/*/*.c))
+SOURCES := $(LIB) $(DEMOS) $(BENCH) $(TESTS) tests/harness.c
+OBJECTS := $(SOURCES:%.c=$B/%.o)
+HEADERS := $(wildcard runtime/*/*.h runtime/include/weir/*.h tests/*.h)
+SCRIPTS := $(wildcard tests/*/run)
+LIBWEIR := $B/libweir.a
+
+.PHONY: all tests deps check-deps demo check check-all lint bench vectors install clean help FORCE
+all: $(LIBWEIR) $B/libweir.so $(DEMOS:%.c=$B/%)	## the libraries and the demos, in build/
+tests: $(TESTS:%.c=$B/%)			## the test programs, without running them
+
+$(LIB:%.c=$B/%.o): ALL_CPPFLAGS += -Iruntime
+$(TESTS:%.c=$B/%.o) $B/tests/harness.o: ALL_CPPFLAGS += -Iruntime -Itests
+
+$(OBJECTS): $B/%.o: %.c $B/flags
+	$(call say,CC,$<)
+	$Q mkdir -p $(@D) && $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Rewritten when the command that compiles has changed, so that everything is compiled anew.
+$B/flags: FORCE
+	@mkdir -p $B && printf '%s\n' '$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS)' >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(LIBWEIR): $(LIB:%.c=$B/%.o)
+	$(call say,AR,$@)
+	$Q rm -f $@ && $(AR) rcs $@ $^
+
+$B/libweir.so: $(LIB:%.c=$B/%.o)
+	$(call say,LINK,$@)
+	$Q $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -shared -Wl,-soname,libweir.so.$(SOVERSION) \
+		-o $@.$(VERSION) $^ $(URING_LIBS)
+	$Q ln -sf libweir.so.$(VERSION) $@.$(SOVERSION) && ln -sf libweir.so.$(SOVERSION) $@
+
+$(DEMOS:%.c=$B/%) $(BENCH:%.c=$B/%): %: %.o $(LIBWEIR)
+	$(call say,LINK,$@)
+	$Q $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(URING_LIBS) $($(notdir $@)_LIBS)
+
+$(TESTS:%.c=$B/%): %: %.o $B/tests/harness.o $(LIBWEIR)
+	$(call say,LINK,$@)
+	$Q $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(WRAP_ALLOC) -o $@ $^ $(CHECK_LIBS) $(URING_LIBS)
+
+-include $(OBJECTS:.o=.d)
+
+# ---- what a person asks for ----
+
+deps:		## installs the libraries that are missing
+	@.ci/deps build
+
+check-deps:	## installs the tools that check-all needs
+	@.ci/deps check
+
+DEMO_DIR ?= /usr/include
+demo: all	## runs the demos on real input and checks what treesum says
+	@for d in worker_pool pipeline rate_limit; do echo "== $$d"; $B/demos/$$d || exit; done
+	@echo "== treesum $(DEMO_DIR)"; $B/demos/treesum $(DEMO_DIR) >$B/treesum.sha256
+	@sha256sum -c --quiet $B/treesum.sha256
+	@echo "$$(wc -l <$B/treesum.sha256) files, and sha256sum agrees with every line"
+
+# CHECK=pattern selects programs; WRAP=command runs each of them under it.
+check: all tests	## runs every test
+	@CC='$(CC)' BUILD='$B' WRAP='$(WRAP)' tests/run -j $(JOBS) $(if $(CHECK),-k '$(CHECK)') \
+		$(TESTS:%.c=$B/%) $(SCRIPTS)
+
+VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
+again = @+printf '\n== %s\n' '$(1)' && $(MAKE) --no-print-directory $(2)
+check-all:	## and with every compiler, sanitizer and lint
+	$(call again,gcc,check CC=gcc BUILD=$(BUILD)/gcc WERROR=1)
+	$(call again,clang,check CC=clang BUILD=$(BUILD)/clang WERROR=1 SCRIPTS=)
+	$(call again,debug,check CC=gcc DEBUG=1 SCRIPTS=)
+	$(call again,address and undefined,check CC=gcc SAN=address$(comma)undefined SCRIPTS=)
+	$(call again,thread,check CC=gcc SAN=thread WRAP='setarch -R' SCRIPTS=)
+	$(call again,valgrind,check CC=gcc BUILD=$(BUILD)/gcc WERROR=1 WRAP='$(VALGRIND)' SCRIPTS=)
+	$(call again,lint,lint)
+
+# The coroutine lint compiles to ISO jumps, whose crossings GCC can see.
+COROUTINES = $(shell grep -l WEIR_END $(SOURCES))
+LINT_FLAGS = -std=gnu17 $(WARN) -D_GNU_SOURCE -Iruntime/include -Iruntime -Itests
+lint:		## format, clang-tidy and what the compilers know of coroutines
+	$(call say,LINT,style)
+	$Q tests/style $(SOURCES) $(HEADERS)
+	$(call say,LINT,coroutines)
+	$Q clang -fsyntax-only $(LINT_FLAGS) -Werror -Wconditional-uninitialized $(SOURCES)
+	$Q gcc -fsyntax-only $(LINT_FLAGS) -Werror -DWEIR_CO_LINT -Wjump-misses-init $(COROUTINES)
+	$(call say,LINT,clang-tidy)
+	$Q printf '%s\n' $(SOURCES) | xargs -P $(JOBS) -n 4 clang-tidy --quiet -- $(LINT_FLAGS) 2>/dev/null
+	$(call say,LINT,scripts)
+	$Q shellcheck .ci/run .ci/deps tests/run tests/style $(SCRIPTS)
+
+bench: $(BENCH:%.c=$B/%)	## measures the runtime in this process
+	$Q $B/bench/core
+
+vectors:	## makes further random vectors for the limiter, with Go
+	$Q tests/vectors/generate
+
+install: $(LIBWEIR) $B/libweir.so	## to $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/weir
+	install -m 644 $(wildcard runtime/include/*.h) $(DESTDIR)$(INCLUDEDIR)
+	install -m 644 $(wildcard runtime/include/weir/*.h) $(DESTDIR)$(INCLUDEDIR)/weir
+	install -m 644 $(LIBWEIR) $(DESTDIR)$(LIBDIR)
+	install -m 755 $B/libweir.so.$(VERSION) $(DESTDIR)$(LIBDIR)
+	cp -P $B/libweir.so $B/libweir.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+		-e 's|@VERSION@|$(VERSION)|' runtime/weir.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/weir.pc
+
+clean:		## removes build/
+	rm -rf $(BUILD)
+
+help:		## this list
+	@sed -n 's/^\([a-z-]*\):.*##/\1	/p' $(MAKEFILE_LIST) | expand -t 16
+endif
