@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * harness.c - the runner of one test program, and the accounts that each test must leave even.
+ *
+ * Allocations are counted by the linker's --wrap, which reaches weir, the tests and libcheck, but
+ * no shared library; so what weir allocates weir must free, and nothing that libc gave.
+ */
+#include "harness.h"
+
+#include <dirent.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TEST_SECONDS	20	/* for one test; CK_TIMEOUT_MULTIPLIER stretches it */
+#define FDS_MAX		1024
+#define SKIPPED		77
+
+static char report[1 << 16];
+static size_t report_len;
+static bool fds_before[FDS_MAX];
+static long live_before;
+static atomic_long live;	/* blocks allocated and not freed */
+static atomic_uint fail_in;	/* allocations until one fails; 0 none will */
+static atomic_bool failed;
+
+/* ---- memory ---- */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+void *__real_aligned_alloc(size_t align, size_t size);
+int __real_posix_memalign(void **p, size_t align, size_t size);
+char *__real_strdup(const char *s);
+void __real_free(void *p);
+
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+void *__wrap_aligned_alloc(size_t align, size_t size);
+int __wrap_posix_memalign(void **p, size_t align, size_t size);
+char *__wrap_strdup(const char *s);
+void __wrap_free(void *p);
+
+static bool may_alloc(void)
+{
+	unsigned n = atomic_load(&fail_in);
+
+	while (n && !atomic_compare_exchange_weak(&fail_in, &n, n - 1))
+		;
+	if (n == 1)
+		atomic_store(&failed, true);
+	return n != 1;
+}
+
+static void *count(void *p)
+{
+	if (p)
+		atomic_fetch_add(&live, 1);
+	return p;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return may_alloc() ? count(__real_malloc(size)) : NULL;
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return may_alloc() ? count(__real_calloc(n, size)) : NULL;
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+	if (!may_alloc())
+		return NULL;
+	return p ? __real_realloc(p, size) : count(__real_malloc(size));
+}
+
+void *__wrap_aligned_alloc(size_t align, size_t size)
+{
+	return may_alloc() ? count(__real_aligned_alloc(align, size)) : NULL;
+}
+
+int __wrap_posix_memalign(void **p, size_t align, size_t size)
+{
+	int rc = may_alloc() ? __real_posix_memalign(p, align, size) : ENOMEM;
+
+	if (rc == 0)
+		count(*p);
+	return rc;
+}
+
+char *__wrap_strdup(const char *s)
+{
+	return may_alloc() ? count(__real_strdup(s)) : NULL;
+}
+
+void __wrap_free(void *p)
+{
+	if (p)
+		atomic_fetch_sub(&live, 1);
+	__real_free(p);
+}
+
+bool test_fail_alloc(unsigned n)
+{
+	atomic_store(&fail_in, n);
+	return atomic_exchange(&failed, false);
+}
+
+/* ---- descriptors ---- */
+
+static unsigned list_fds(bool *open)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *e;
+	unsigned n = 0;
+	int fd;
+
+	ck_assert_ptr_nonnull(dir);
+	memset(open, 0, FDS_MAX);
+	while ((e = readdir(dir))) {
+		fd = atoi(e->d_name);
+		if (*e->d_name == '.' || fd == dirfd(dir))
+			continue;
+		n++;
+		if (fd < FDS_MAX)
+			open[fd] = true;
+	}
+	closedir(dir);
+	return n;
+}
+
+unsigned test_fds(void)
+{
+	bool open[FDS_MAX];
+
+	return list_fds(open);
+}
+
+/* ---- a test ---- */
+
+static void begin(void)
+{
+	list_fds(fds_before);
+	live_before = atomic_load(&live);
+}
+
+static void end(void)
+{
+	char path[64], target[256];
+	bool open[FDS_MAX];
+	ssize_t len;
+	int fd;
+
+	list_fds(open);
+	for (fd = 0; fd < FDS_MAX; fd++) {
+		if (!open[fd] || fds_before[fd])
+			continue;
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+		len = readlink(path, target, sizeof target);
+		ck_abort_msg("descriptor %d left open: %.*s", fd, len > 0 ? (int)len : 0, target);
+	}
+	ck_assert_msg(atomic_load(&live) <= live_before, "%ld blocks of memory not freed",
+		      atomic_load(&live) - live_before);
+}
+
+static void keep_report(void *arg, const char *text)
+{
+	int n = snprintf(report + report_len, sizeof report - report_len, "%s", text);
+
+	(void)arg;
+	report_len += (size_t)n;
+	ck_assert_uint_lt(report_len, sizeof report);
+}
+
+const char *test_report(void)
+{
+	return report;
+}
+
+struct weir_loop *test_loop_conf(const struct weir_loop_conf *conf)
+{
+	struct weir_loop_conf c = *conf;
+	struct weir_loop *loop;
+	char why[512];
+	int rc;
+
+	c.report = keep_report;
+	rc = weir_loop_new(&loop, &c);
+	ck_assert_msg(rc == 0, "%s", weir_explain(rc, why, sizeof why));
+	return loop;
+}
+
+struct weir_loop *test_loop(void)
+{
+	return test_loop_conf(&(struct weir_loop_conf){
+		.seed = 1, .virtual_clock = true, .check = true });
+}
+
+void test_loop_free(struct weir_loop *loop)
+{
+	int left = weir_loop_free(loop);
+
+	ck_assert_msg(left == 0, "%d left in the loop:\n%s", left, report);
+}
+
+/* ---- the program ---- */
+
+static void skip_without_uring(void)
+{
+	struct weir_loop *loop;
+	char why[512];
+	int rc = weir_loop_new(&loop, NULL);
+
+	if (rc == 0) {
+		weir_loop_free(loop);
+		return;
+	}
+	printf("%s\n", weir_explain(rc, why, sizeof why));
+	exit(SKIPPED);
+}
+
+int test_main(const char *name, const TTest *const *tests, size_t n)
+{
+	Suite *suite = suite_create(name);
+	SRunner *runner;
+	TCase *one;
+	size_t i;
+	int bad, ran;
+
+	skip_without_uring();
+	for (i = 0; i < n; i++) {	/* a case each, so that CK_RUN_CASE=name runs one */
+		one = tcase_create(tests[i]->name);
+		tcase_set_timeout(one, TEST_SECONDS);
+		tcase_add_checked_fixture(one, begin, end);
+		tcase_add_test(one, tests[i]);
+		suite_add_tcase(suite, one);
+	}
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	bad = srunner_ntests_failed(runner);
+	ran = srunner_ntests_run(runner);
+	srunner_free(runner);
+	printf("%d passed, %d failed\n", ran - bad, bad);
+	return bad ? EXIT_FAILURE : EXIT_SUCCESS;
+}
