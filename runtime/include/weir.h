@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* weir.h - all of weir.  Each header can be included alone as well. */
+#ifndef WEIR_H
+#define WEIR_H
+
+#include "weir/base.h"
+#include "weir/chan.h"
+#include "weir/co.h"
+#include "weir/ctx.h"
+#include "weir/group.h"
+#include "weir/loop.h"
+#include "weir/op.h"
+#include "weir/port.h"
+#include "weir/select.h"
+#include "weir/task.h"
+#include "weir/time.h"
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * loop.h - the loop: one thread that runs tasks, one ring, one timerfd, one clock.
+ *
+ * A loop belongs to the thread that made it, and so does all that hangs on it; other threads
+ * use a port (port.h), weir_ctx_cancel_fd(), or a shared semaphore.  Make loops after dropping
+ * privileges and after fork().
+ *
+ *	struct weir_loop *loop;
+ *	int rc = weir_loop_new(&loop, NULL);
+ *	if (rc == 0)
+ *		rc = weir_run(loop, my_main, .argc = argc, .argv = argv);
+ *	weir_loop_free(loop);
+ *
+ * Or inside another program's loop: add weir_loop_fd() to its poll set, call weir_loop_dispatch()
+ * when that is readable and once after each use of weir from outside a task.
+ */
+#ifndef WEIR_LOOP_H
+#define WEIR_LOOP_H
+
+#include "weir/base.h"
+#include "weir/ctx.h"
+#include "weir/group.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_loop;
+
+#define WEIR_TURN_TASKS	128	/* resumes at most before the loop looks at kernel and clock */
+
+struct weir_loop_conf {		/* zero is the default, everywhere */
+	unsigned ops;		/* kernel ops in flight at most, others wait their turn; 1024 */
+	unsigned entries;	/* submission queue entries; 128 */
+	unsigned threads;	/* of the loop's own blocking pool (work.h); 4 */
+	uint64_t seed;		/* of weir_random() and of select's choice; from getrandom(2) */
+	bool virtual_clock;	/* time stands still while anything runs, jumps when all sleep */
+	bool check;		/* note which await opened each descriptor, to report leaks */
+	/* Receives what the loop has to tell: deadlocks, leaks, misuse; whole lines, no
+	 * allocation is held.  NULL: nothing is told. */
+	void (*report)(void *arg, const char *text);
+	void *report_arg;
+};
+
+struct weir_loop_stats {
+	uint64_t turns, resumes, spawned;
+	uint64_t submitted, completed;	/* kernel ops */
+	uint64_t in_flight, parked;	/* now: in the kernel; waiting for room there */
+	uint64_t enters, wakeups;	/* system calls into the ring; those that slept */
+	uint64_t timer_sets;		/* timerfd_settime(2) */
+	uint64_t cq_overflows;		/* completions the kernel had to set aside; 0 if ops is honoured */
+	uint64_t unknown;		/* completions of no op: a bug, or a stranger in the ring */
+	uint64_t tasks, timers, ports;	/* now */
+};
+
+/* A new loop of this thread.  Results: 0; -EPERM, -ENOSYS io_uring is refused; -ENOMEM, -EMFILE,
+ * -ENFILE; -EINVAL a conf out of range.  weir_explain() says it in words. */
+WEIR_API int weir_loop_new(struct weir_loop **loop, const struct weir_loop_conf *conf);
+
+/* Cancels what is left, lets it end (for at most WEIR_CLOSE_GRACE of real time), and frees the loop.  What was
+ * left is a leak, reported with where it was made: tasks, ctxs, kernel ops, timers, with conf.check
+ * descriptors.  Results: how many there were, 0 if none.  Memory that the kernel will not let go of in
+ * time is leaked on purpose and counted.  NULL is ignored. */
+#define WEIR_CLOSE_GRACE	(2 * WEIR_S)
+WEIR_API int weir_loop_free(struct weir_loop *loop);
+
+/* Runs until no task is left in the loop's own group.  Results: the first error a task of it returned, 0;
+ * -EDEADLK if all tasks are asleep and nothing can wake them, each await stack
+ * reported (weir_loop_free() then unwinds them); -EBUSY inside itself; -EIO if the ring fails. */
+WEIR_API int weir_loop_run(struct weir_loop *loop);
+
+/* rc of weir_go() into the loop's own group, or else of weir_loop_run(). */
+#define weir_run(loop, name, ...) __extension__ ({					\
+	int run_rc_ = weir_go(weir_loop_group(loop), name, __VA_ARGS__);		\
+	run_rc_ ? run_rc_ : weir_loop_run(loop);					\
+})
+
+/* A descriptor that is readable whenever weir_loop_dispatch() has something to do, timers included.
+ * The loop's own, made by the first call.  Poll it level-triggered, never read it.
+ * Results: the fd; -EMFILE, -ENFILE, -ENOMEM. */
+WEIR_API int weir_loop_fd(struct weir_loop *loop);
+
+/* One turn: takes in completions, runs up to WEIR_TURN_TASKS tasks, submits.  Never blocks.
+ * Results: the number of tasks left in the loop's own group; negative as weir_loop_run(), but for -EDEADLK.  If work is
+ * left, the fd stays readable. */
+WEIR_API int weir_loop_dispatch(struct weir_loop *loop);
+
+/* The group that weir_loop_run() waits for, and the ctx at the root of the tree. */
+WEIR_API struct weir_group *weir_loop_group(struct weir_loop *loop);
+WEIR_API struct weir_ctx *weir_loop_ctx(struct weir_loop *loop);
+
+/* The loop's time: CLOCK_MONOTONIC as of the start of the turn, or virtual. */
+WEIR_API uint64_t weir_now(const struct weir_loop *loop);
+
+/* Moves a virtual clock on by ns; due timers fire in the next turn.  Results: 0; -EINVAL a real clock. */
+WEIR_API int weir_advance(struct weir_loop *loop, uint64_t ns);
+
+/* Random bits from the loop's seed; not for secrets. */
+WEIR_API uint64_t weir_random(struct weir_loop *loop);
+
+WEIR_API void weir_loop_stats(const struct weir_loop *loop, struct weir_loop_stats *stats);
+
+/* Why weir_loop_new() gave rc, and what to do, as a sentence or two in buf.
+ * Looks at the system's settings now.  Any thread.  Returns buf. */
+WEIR_API const char *weir_explain(int rc, char *buf, size_t size);
+
+/* Writes every task with its await stack to fd, and what each waits for:
+ *	task 3 in group main.c:40, waits
+ *	#0 read_exact copy.c:71  weir_recv(op, self->fd, self->buf, 2, 0)
+ *	#1 session    copy.c:94  read_exact()
+ */
+WEIR_API void weir_dump(const struct weir_loop *loop, int fd);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

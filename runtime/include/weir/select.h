@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * select.h - waiting for the first of several ops, Go's select.
+ *
+ *	weir_ready(weir_chan_recv(&self->arm[0].op, &self->in, &self->item));
+ *	weir_ready(weir_sleep(&self->arm[1].op, WEIR_S));
+ *	WEIR_AWAIT(i, weir_select(op, self->arm, 2));
+ *
+ * Any op can be an arm: send, receive, sleep, weir_ctx_wait(), join, semaphore, kernel ops.  An arm
+ * that did not win had no effect, and nothing of it is left when the await returns: what it
+ * would have sent is still yours.  The task's own ctx needs no arm, it is checked first.
+ *
+ * One exception, the kernel's: a kernel op that had already completed when another arm won cannot be undone.
+ * weir_select() then still returns the first, and the late one's arm[j].op.res holds its
+ * result (>= 0) where a losing arm's is -ECANCELED; a late descriptor is closed and reads
+ * -ECANCELED too.  Check it where a lost read would matter.
+ */
+#ifndef WEIR_SELECT_H
+#define WEIR_SELECT_H
+
+#include "weir/base.h"
+#include "weir/op.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WEIR_SELECT_MAX	64	/* arms of one select */
+
+extern WEIR_API const struct weir_op_def weir_select_def_, weir_select_ordered_def_,
+	weir_select_try_def_;
+
+/* Says that an op is prepared here and awaited as an arm. */
+static inline void weir_ready(const struct weir_op *op)
+{
+	(void)op;
+}
+
+static inline struct weir_op *weir_select_op_(struct weir_op *op, const struct weir_op_def *def,
+					      struct weir_arm *arms, unsigned n)
+{
+	weir_op_prepare_(op, def);
+	op->u.choice.arms = arms;
+	op->u.choice.n = n;
+	return op;
+}
+
+/* Awaits the first of n arms.  Of several that are ready, each wins with the same probability (from the
+ * loop's seeded random numbers, as in Go).  Results: the index of the arm, its own result in
+ * arms[i].op.res; -EINVAL for more than WEIR_SELECT_MAX.  With n = 0 it waits for its ctx. */
+WEIR_MUST_USE static inline struct weir_op *weir_select(struct weir_op *op, struct weir_arm *arms,
+							unsigned n)
+{
+	return weir_select_op_(op, &weir_select_def_, arms, n);
+}
+
+/* As weir_select(); of several that are ready the first wins. */
+WEIR_MUST_USE static inline struct weir_op *
+weir_select_ordered(struct weir_op *op, struct weir_arm *arms, unsigned n)
+{
+	return weir_select_op_(op, &weir_select_ordered_def_, arms, n);
+}
+
+/* As weir_select(), but does not wait: -EAGAIN if at this moment no arm was ready (Go's default).
+ * Kernel ops are never ready at once. */
+WEIR_MUST_USE static inline struct weir_op *
+weir_select_try(struct weir_op *op, struct weir_arm *arms, unsigned n)
+{
+	return weir_select_op_(op, &weir_select_try_def_, arms, n);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
