@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * backend.h - the one door to all that is not deterministic: kernel ops and their completion, the
+ * clock, entropy, the wake-up from other threads.
+ *
+ * The core above knows only this interface.  A backend knows of the core only struct weir_op: it
+ * reads op->u.kernel and op->def->opcode, and ends each op it accepted by exactly one call of
+ * op->def->complete(op, res), from turn() alone, never from submit() or cancel().  Until that call
+ * the op and its buffers are the kernel's.  All calls are made by the loop's thread, but for
+ * wake().
+ */
+#ifndef WEIR_KERNEL_BACKEND_H
+#define WEIR_KERNEL_BACKEND_H
+
+#include "weir/base.h"
+#include "weir/op.h"
+
+struct weir_backend;
+
+struct weir_backend_stats {
+	uint64_t submitted, completed, enters, wakeups, timer_sets, cq_overflows, unknown;
+	uint64_t in_flight;	/* ops without WEIR_INTERNAL_ that the kernel has */
+	uint64_t parked;	/* accepted, waiting for room */
+};
+
+struct weir_backend_ops {
+	uint64_t (*now)(struct weir_backend *be);
+	uint64_t (*entropy)(struct weir_backend *be);
+
+	/* Takes op.  True: it has ended already, the result is in op->res and complete() will not
+	 * be called. */
+	bool (*submit)(struct weir_backend *be, struct weir_op *op);
+	/* Asks the kernel to let go of op, which ends as always, if not with -ECANCELED then with
+	 * what had happened already.  Never fails. */
+	void (*cancel)(struct weir_backend *be, struct weir_op *op);
+
+	/* The next turn that blocks ends at time due at the latest; WEIR_FOREVER: no such time. */
+	void (*arm)(struct weir_backend *be, uint64_t due);
+	/* Submits, takes in completions; if block and there is none, sleeps until one comes, until
+	 * due or wake().  Results: 0; -errno if the kernel's side is broken for good. */
+	int (*turn)(struct weir_backend *be, bool block);
+	/* True if turn() would do something without blocking; a few loads, no system call. */
+	bool (*busy)(struct weir_backend *be);
+	/* Ends the present or the next turn that blocks, and makes fd() readable.  Any thread. */
+	void (*wake)(struct weir_backend *be);
+
+	/* For a host's poll set: readable if turn() has something to do.  quiet() takes in its
+	 * signal and silences it; listen() lets it speak again, at once if more. */
+	int (*fd)(struct weir_backend *be);
+	void (*quiet)(struct weir_backend *be);
+	void (*listen)(struct weir_backend *be, bool more);
+
+	/* A virtual clock only, else NULL. */
+	void (*advance)(struct weir_backend *be, uint64_t ns);
+
+	void (*stats)(struct weir_backend *be, struct weir_backend_stats *stats);
+	/* Writes the ops that the kernel still has to each(): for reports. */
+	void (*each)(struct weir_backend *be, void (*fn)(void *arg, struct weir_op *op), void *arg);
+	/* No op may be left but internal ones.  Ops that are left all the same (in_flight > 0) are
+	 * abandoned: what they point to must never be freed. */
+	void (*free)(struct weir_backend *be);
+};
+
+struct weir_backend {
+	const struct weir_backend_ops *ops;
+};
+
+/* Opcodes of calls that never block, which a backend makes at once, and of close, which waits
+ * until the kernel has let go of every op on the descriptor.  Above any IORING_OP_*. */
+enum {
+	WEIR_KOP_CLOSE = 200,
+	WEIR_KOP_BIND,		/* addr, off = length */
+	WEIR_KOP_LISTEN,	/* len = backlog */
+	WEIR_KOP_PIPE,		/* addr = int[2], flags */
+};
+
+/* ops: in flight at most, internal ones included; entries: of the submission queue.
+ * Results: 0; -EPERM, -ENOSYS, -ENOMEM, -EMFILE, -ENFILE. */
+int weir_uring_new_(struct weir_backend **be, unsigned ops, unsigned entries);
+
+/* The backend inner, which it takes over, with a clock that only advance() moves.  Results: 0; -ENOMEM
+ * (inner stays the caller's). */
+int weir_virtual_new_(struct weir_backend **be, struct weir_backend *inner);
+
+#endif

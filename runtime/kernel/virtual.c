@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * virtual.c - a backend whose clock stands still until it is moved.
+ *
+ * Kernel ops are real, they go to the backend inside; time is a number.  The core moves it to the next
+ * timer when every task sleeps and no kernel op is in flight, so a test of hours ends in
+ * microseconds, and every run sees the same times.
+ */
+#include <stdlib.h>
+
+#include "kernel/backend.h"
+
+struct virtual {
+	struct weir_backend be;
+	struct weir_backend *inner;
+	uint64_t now;
+};
+
+/* Not 0: a time of 0 is easily mistaken for "none". */
+#define START	WEIR_S
+
+static struct virtual *virtual_of(struct weir_backend *be)
+{
+	return weir_container_of(be, struct virtual, be);
+}
+
+static uint64_t virtual_now(struct weir_backend *be)
+{
+	return virtual_of(be)->now;
+}
+
+static void virtual_advance(struct weir_backend *be, uint64_t ns)
+{
+	struct virtual *v = virtual_of(be);
+
+	v->now = weir_time_add(v->now, ns);
+}
+
+/* Real time must not end a turn: what sleeps for a kernel op sleeps until it comes. */
+static void virtual_arm(struct weir_backend *be, uint64_t due)
+{
+	(void)be;
+	(void)due;
+}
+
+static uint64_t virtual_entropy(struct weir_backend *be)
+{
+	(void)be;
+	return 1;	/* a run that names no seed is the same run each time */
+}
+
+static bool virtual_submit(struct weir_backend *be, struct weir_op *op)
+{
+	struct weir_backend *inner = virtual_of(be)->inner;
+
+	return inner->ops->submit(inner, op);
+}
+
+static void virtual_cancel(struct weir_backend *be, struct weir_op *op)
+{
+	struct weir_backend *inner = virtual_of(be)->inner;
+
+	inner->ops->cancel(inner, op);
+}
+
+static int virtual_turn(struct weir_backend *be, bool block)
+{
+	struct weir_backend *inner = virtual_of(be)->inner;
+
+	return inner->ops->turn(inner, block);
+}
+
+static bool virtual_busy(struct weir_backend *be)
+{
+	struct weir_backend *inner = virtual_of(be)->inner;
+
+	return inner->ops->busy(inner);
+}
+
+static void virtual_wake(struct weir_backend *be)
+{
+	struct weir_backend *inner = virtual_of(be)->inner;
+
+	inner->ops->wake(inner);
+}
+
+static int virtual_fd(struct weir_backend *be)
+{
+	struct weir_backend *inner = virtual_of(be)->inner;
+
+	return inner->ops->fd(inner);
+}
+
+static void virtual_quiet(struct weir_backend *be)
+{
+	struct weir_backend *inner = virtual_of(be)->inner;
+
+	inner->ops->quiet(inner);
+}
+
+static void virtual_listen(struct weir_backend *be, bool more)
+{
+	struct weir_backend *inner = virtual_of(be)->inner;
+
+	inner->ops->listen(inner, more);
+}
+
+static void virtual_stats(struct weir_backend *be, struct weir_backend_stats *stats)
+{
+	struct weir_backend *inner = virtual_of(be)->inner;
+
+	inner->ops->stats(inner, stats);
+}
+
+static void virtual_each(struct weir_backend *be, void (*fn)(void *arg, struct weir_op *op),
+			 void *arg)
+{
+	struct weir_backend *inner = virtual_of(be)->inner;
+
+	inner->ops->each(inner, fn, arg);
+}
+
+static void virtual_free(struct weir_backend *be)
+{
+	struct virtual *v = virtual_of(be);
+
+	v->inner->ops->free(v->inner);
+	free(v);
+}
+
+static const struct weir_backend_ops virtual_ops = {
+	.now = virtual_now,
+	.entropy = virtual_entropy,
+	.submit = virtual_submit,
+	.cancel = virtual_cancel,
+	.arm = virtual_arm,
+	.turn = virtual_turn,
+	.busy = virtual_busy,
+	.wake = virtual_wake,
+	.fd = virtual_fd,
+	.quiet = virtual_quiet,
+	.listen = virtual_listen,
+	.advance = virtual_advance,
+	.stats = virtual_stats,
+	.each = virtual_each,
+	.free = virtual_free,
+};
+
+int weir_virtual_new_(struct weir_backend **be, struct weir_backend *inner)
+{
+	struct virtual *v = calloc(1, sizeof *v);
+
+	if (!v)
+		return -ENOMEM;
+	v->be.ops = &virtual_ops;
+	v->inner = inner;
+	v->now = START;
+	*be = &v->be;
+	return 0;
+}
