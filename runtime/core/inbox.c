@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * inbox.c - see inbox.h; and ports, the public handle on it.
+ *
+ * The bell is rung under the lock, and closing takes the lock: so nobody rings the bell of a loop that is
+ * gone.  The loop looks at `first` without the lock once a turn; what it misses there it
+ * sees when it takes the lock to say that it will sleep.
+ */
+#include <stdlib.h>
+
+#include "core/inbox.h"
+#include "core/loop.h"
+#include "kernel/backend.h"
+
+struct weir_inbox *weir_inbox_new_(struct weir_backend *be)
+{
+	struct weir_inbox *in = malloc(sizeof *in);
+
+	if (!in)
+		return NULL;
+	pthread_mutex_init(&in->lock, NULL);	/* of the default kind: cannot fail on Linux */
+	in->first = NULL;
+	in->last = &in->first;
+	in->be = be;
+	in->asleep = false;
+	atomic_init(&in->refs, 1);
+	return in;
+}
+
+void weir_inbox_ref_(struct weir_inbox *in)
+{
+	atomic_fetch_add_explicit(&in->refs, 1, memory_order_relaxed);
+}
+
+void weir_inbox_unref_(struct weir_inbox *in)
+{
+	if (atomic_fetch_sub_explicit(&in->refs, 1, memory_order_acq_rel) > 1)
+		return;
+	pthread_mutex_destroy(&in->lock);
+	free(in);
+}
+
+/* Under the lock. */
+static bool put(struct weir_inbox *in, struct weir_msg *msg)
+{
+	if (!in->be)
+		return false;
+	msg->next = NULL;
+	*in->last = msg;
+	in->last = &msg->next;
+	if (in->asleep) {
+		in->asleep = false;
+		in->be->ops->wake(in->be);
+	}
+	return true;
+}
+
+bool weir_inbox_put_(struct weir_inbox *in, struct weir_msg *msg)
+{
+	bool ok;
+
+	pthread_mutex_lock(&in->lock);
+	ok = put(in, msg);
+	pthread_mutex_unlock(&in->lock);
+	return ok;
+}
+
+static void run(struct weir_msg *msg)
+{
+	while (msg) {
+		struct weir_msg *next = msg->next;	/* fn may free msg */
+
+		msg->fn(msg);
+		msg = next;
+	}
+}
+
+bool weir_inbox_run_(struct weir_inbox *in)
+{
+	struct weir_msg *msg;
+
+	if (!__atomic_load_n(&in->first, __ATOMIC_RELAXED))
+		return false;
+	pthread_mutex_lock(&in->lock);
+	msg = in->first;
+	in->first = NULL;
+	in->last = &in->first;
+	pthread_mutex_unlock(&in->lock);
+	run(msg);
+	return true;
+}
+
+bool weir_inbox_sleep_(struct weir_inbox *in)
+{
+	bool ok;
+
+	pthread_mutex_lock(&in->lock);
+	ok = in->asleep = !in->first;
+	pthread_mutex_unlock(&in->lock);
+	return ok;
+}
+
+void weir_inbox_awake_(struct weir_inbox *in)
+{
+	pthread_mutex_lock(&in->lock);
+	in->asleep = false;
+	pthread_mutex_unlock(&in->lock);
+}
+
+void weir_inbox_close_(struct weir_inbox *in)
+{
+	struct weir_msg *msg;
+
+	pthread_mutex_lock(&in->lock);
+	msg = in->first;
+	in->first = NULL;
+	in->be = NULL;
+	pthread_mutex_unlock(&in->lock);
+	run(msg);
+}
+
+/* ---- ports ---- */
+
+struct weir_port {
+	struct weir_inbox *inbox;
+	struct weir_loop *loop;	/* the loop's thread only */
+	atomic_uint refs;
+	bool closed;		/* under the inbox's lock */
+};
+
+int weir_port_new(struct weir_port **port, struct weir_loop *loop)
+{
+	struct weir_port *p = malloc(sizeof *p);
+
+	if (!p)
+		return -ENOMEM;
+	p->inbox = loop->inbox;
+	weir_inbox_ref_(p->inbox);
+	p->loop = loop;
+	p->closed = false;
+	atomic_init(&p->refs, 1);
+	loop->stats.ports++;
+	*port = p;
+	return 0;
+}
+
+int weir_post(struct weir_port *p, struct weir_msg *msg)
+{
+	bool ok;
+
+	pthread_mutex_lock(&p->inbox->lock);
+	ok = !p->closed && put(p->inbox, msg);
+	pthread_mutex_unlock(&p->inbox->lock);
+	return ok ? 0 : -EPIPE;
+}
+
+void weir_port_close(struct weir_port *p)
+{
+	bool counted;
+
+	pthread_mutex_lock(&p->inbox->lock);
+	counted = !p->closed && p->inbox->be;	/* the loop may be gone */
+	p->closed = true;
+	pthread_mutex_unlock(&p->inbox->lock);
+	if (counted)
+		p->loop->stats.ports--;
+}
+
+void weir_port_ref(struct weir_port *p)
+{
+	atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+}
+
+void weir_port_unref(struct weir_port *p)
+{
+	if (atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) > 1)
+		return;
+	weir_inbox_unref_(p->inbox);
+	free(p);
+}

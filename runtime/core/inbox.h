@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * inbox.h - how other threads hand things to a loop: a locked queue and a bell.
+ *
+ * The bell rings only if the loop said that it is about to sleep, so a busy loop costs its senders no
+ * system call.  The inbox outlives the loop for as long as a sender may hold it; a closed one accepts
+ * nothing.
+ */
+#ifndef WEIR_CORE_INBOX_H
+#define WEIR_CORE_INBOX_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "weir/port.h"
+
+struct weir_backend;
+
+struct weir_inbox {
+	pthread_mutex_t lock;
+	struct weir_msg *first, **last;		/* under lock; first also read without, as a hint */
+	struct weir_backend *be;		/* under lock; NULL once closed */
+	bool asleep;				/* under lock */
+	atomic_uint refs;
+};
+
+struct weir_inbox *weir_inbox_new_(struct weir_backend *be);
+void weir_inbox_ref_(struct weir_inbox *in);
+void weir_inbox_unref_(struct weir_inbox *in);
+
+/* Any thread.  False: closed, msg is still the caller's. */
+bool weir_inbox_put_(struct weir_inbox *in, struct weir_msg *msg);
+
+/* The loop's thread.  Calls each message's fn; returns whether there was one. */
+bool weir_inbox_run_(struct weir_inbox *in);
+/* False: there are messages, do not sleep. */
+bool weir_inbox_sleep_(struct weir_inbox *in);
+void weir_inbox_awake_(struct weir_inbox *in);
+/* No message is accepted from here on; those that are there are run. */
+void weir_inbox_close_(struct weir_inbox *in);
+
+#endif

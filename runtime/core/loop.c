@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * loop.c - the turn, and the life of a loop.
+ *
+ * A turn takes in what the kernel has completed, then what has become due, then what other threads sent,
+ * then runs ready tasks, at most WEIR_TURN_TASKS, so that a task that is always ready keeps no
+ * completion and no timer waiting.  What the tasks submitted goes to the kernel with the next turn's one
+ * system call; a turn with nothing to say to the kernel makes none.
+ */
+#define _GNU_SOURCE
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/loop.h"
+#include "core/watch.h"
+
+#define OPS_DEFAULT	1024u
+#define OPS_LIMIT	65536u	/* the kernel's completion queue holds 2 for each, at most 131,072 */
+#define ENTRIES_DEFAULT	128u
+#define ENTRIES_LIMIT	32768u
+
+/* ---- random numbers: xoroshiro128+ (Blackman and Vigna, 2018), seeded by splitmix64 ---- */
+
+static uint64_t splitmix(uint64_t *x)
+{
+	uint64_t z = *x += 0x9e3779b97f4a7c15;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+	z = (z ^ z >> 27) * 0x94d049bb133111eb;
+	return z ^ z >> 31;
+}
+
+static uint64_t rotl(uint64_t x, int k)
+{
+	return x << k | x >> (64 - k);
+}
+
+uint64_t weir_random(struct weir_loop *loop)
+{
+	uint64_t a = loop->random[0], b = loop->random[1], result = a + b;
+
+	b ^= a;
+	loop->random[0] = rotl(a, 24) ^ b ^ b << 16;
+	loop->random[1] = rotl(b, 37);
+	return result;
+}
+
+/* ---- the turn ---- */
+
+static void fire_timers(struct weir_loop *loop)
+{
+	struct weir_timer *t;
+
+	while ((t = weir_wheel_expire_(&loop->wheel, loop->now)))
+		t->fire(t);
+}
+
+/* A callback may queue the next: those run in the next turn. */
+static bool run_afters(struct weir_loop *loop)
+{
+	struct weir_list afters;
+
+	if (weir_list_empty_(&loop->afters))
+		return false;
+	weir_list_init_(&afters);
+	weir_list_splice_(&afters, &loop->afters);
+	while (!weir_list_empty_(&afters)) {
+		struct weir_after *a = weir_container_of(afters.next, struct weir_after, link);
+
+		weir_list_remove_(&a->link);
+		a->state = WEIR_AFTER_OVER_;
+		a->fn(a);
+	}
+	return true;
+}
+
+static void run_tasks(struct weir_loop *loop)
+{
+	struct weir_task *t;
+	unsigned n;
+
+	for (n = 0; n < WEIR_TURN_TASKS && (t = loop->ready); n++) {
+		loop->ready = t->op.u.next_ready;
+		weir_task_resume_(t);
+	}
+	loop->stats.resumes += n;
+}
+
+static int turn(struct weir_loop *loop, bool block)
+{
+	int rc;
+
+	loop->in_turn = true;
+	loop->stack = __builtin_frame_address(0);
+	loop->stats.turns++;
+	rc = loop->be->ops->turn(loop->be, block);
+	loop->now = loop->be->ops->now(loop->be);
+	if (block)
+		weir_inbox_awake_(loop->inbox);
+	fire_timers(loop);
+	weir_inbox_run_(loop->inbox);
+	run_afters(loop);
+	run_tasks(loop);
+	loop->in_turn = false;
+	return rc < 0 ? -EIO : 0;
+}
+
+static uint64_t in_flight(struct weir_loop *loop)
+{
+	struct weir_backend_stats s;
+
+	loop->be->ops->stats(loop->be, &s);
+	return s.in_flight;
+}
+
+static bool work_left(struct weir_loop *loop)
+{
+	return loop->ready || !weir_list_empty_(&loop->afters) ||
+		weir_wheel_next_(&loop->wheel) <= loop->now;
+}
+
+/* Runs what can run; when nothing can, waits for it, moves a virtual clock, or finds that nothing
+ * ever will: -EDEADLK.  until: do not sleep past that. */
+static int turn_or_wait(struct weir_loop *loop, uint64_t until)
+{
+	uint64_t due;
+	int rc;
+
+	if (work_left(loop) || loop->be->ops->busy(loop->be))
+		return turn(loop, false);
+	due = weir_wheel_next_(&loop->wheel);
+	if (!in_flight(loop) && !loop->jobs) {
+		if (loop->be->ops->advance && due != WEIR_FOREVER) {
+			loop->be->ops->advance(loop->be, due - loop->now);
+			return turn(loop, false);
+		}
+		if (due == WEIR_FOREVER && !loop->watches && !loop->stats.ports)
+			return -EDEADLK;
+	}
+	if (!weir_inbox_sleep_(loop->inbox))
+		return turn(loop, false);
+	loop->be->ops->arm(loop->be, due < until ? due : until);
+	rc = turn(loop, true);
+	return rc;
+}
+
+/* The result of the loop's own group, which is as new afterwards. */
+static int take_result(struct weir_loop *loop)
+{
+	struct weir_group *g = &loop->group;
+	int res = g->err ? g->err : g->victim;
+
+	weir_group_fini(g);
+	weir_group_init(g, &loop->ctx, NULL);
+	return res;
+}
+
+int weir_loop_run(struct weir_loop *loop)
+{
+	int rc = 0;
+
+	if (loop->in_turn)
+		return -EBUSY;
+	while (loop->group.active && rc == 0)
+		rc = turn_or_wait(loop, WEIR_FOREVER);
+	if (rc == -EDEADLK)
+		weir_report_deadlock_(loop);
+	return rc ? rc : take_result(loop);
+}
+
+/* ---- inside another loop ---- */
+
+int weir_loop_fd(struct weir_loop *loop)
+{
+	int fd = loop->be->ops->fd(loop->be);
+
+	if (fd >= 0)
+		loop->embedded = true;
+	return fd;
+}
+
+void weir_loop_touch_slow_(struct weir_loop *loop)
+{
+	if (!loop->embedded || loop->nudged)
+		return;
+	loop->nudged = true;
+	loop->be->ops->wake(loop->be);
+}
+
+int weir_loop_dispatch(struct weir_loop *loop)
+{
+	bool more;
+	int rc;
+
+	if (loop->in_turn)
+		return -EBUSY;
+	loop->be->ops->quiet(loop->be);
+	loop->nudged = false;
+	weir_inbox_awake_(loop->inbox);
+	rc = turn(loop, false);
+	loop->be->ops->turn(loop->be, false);	/* to submit; what completes waits for the next */
+	more = work_left(loop) || !weir_inbox_sleep_(loop->inbox);
+	loop->be->ops->arm(loop->be, weir_wheel_next_(&loop->wheel));
+	loop->be->ops->listen(loop->be, more);
+	if (rc < 0)
+		return rc;
+	return loop->group.active ? (int)loop->group.active : take_result(loop);
+}
+
+/* ---- life ---- */
+
+static int conf_check(struct weir_loop_conf *c)
+{
+	c->ops = c->ops ? c->ops : OPS_DEFAULT;
+	c->entries = c->entries ? c->entries : ENTRIES_DEFAULT;
+	return c->ops > OPS_LIMIT || c->entries > ENTRIES_LIMIT ? -EINVAL : 0;
+}
+
+static int backend_new(struct weir_backend **be, const struct weir_loop_conf *c)
+{
+	struct weir_backend *real;
+	int rc = weir_uring_new_(&real, c->ops, c->entries);
+
+	*be = real;
+	if (rc < 0 || !c->virtual_clock)
+		return rc;
+	rc = weir_virtual_new_(be, real);
+	if (rc < 0)
+		real->ops->free(real);
+	return rc;
+}
+
+int weir_loop_new(struct weir_loop **out, const struct weir_loop_conf *conf)
+{
+	struct weir_loop *loop = calloc(1, sizeof *loop);
+	uint64_t seed;
+	int rc;
+
+	if (!loop)
+		return -ENOMEM;
+	if (conf)
+		loop->conf = *conf;
+	rc = conf_check(&loop->conf);
+	if (rc < 0)
+		goto free_loop;
+	rc = backend_new(&loop->be, &loop->conf);
+	if (rc < 0)
+		goto free_loop;
+	loop->inbox = weir_inbox_new_(loop->be);
+	if (!loop->inbox) {
+		rc = -ENOMEM;
+		goto free_backend;
+	}
+	rc = loop->conf.check ? weir_fd_notes_init_(loop) : 0;
+	if (rc < 0)
+		goto unref_inbox;
+	seed = loop->conf.seed ? loop->conf.seed : loop->be->ops->entropy(loop->be);
+	loop->random[0] = splitmix(&seed);
+	loop->random[1] = splitmix(&seed);
+	loop->now = loop->be->ops->now(loop->be);
+	loop->thread = pthread_self();
+	weir_list_init_(&loop->detached);
+	weir_list_init_(&loop->afters);
+	weir_wheel_init_(&loop->wheel, loop->now);
+	weir_ctx_init_root_(&loop->ctx, loop);
+	weir_group_init(&loop->group, &loop->ctx, NULL);
+	*out = loop;
+	return 0;
+
+unref_inbox:
+	weir_inbox_unref_(loop->inbox);
+free_backend:
+	loop->be->ops->free(loop->be);
+free_loop:
+	free(loop);
+	return rc;
+}
+
+static void cancel_all(struct weir_loop *loop)
+{
+	struct weir_list *l;
+
+	weir_ctx_cancel(&loop->ctx, 0);
+	for (l = loop->detached.next; l != &loop->detached; l = l->next)
+		weir_ctx_cancel(weir_container_of(l, struct weir_ctx, sibling), 0);
+}
+
+static void drop_watches(void *arg, struct weir_ctx *ctx)
+{
+	(void)arg;
+	weir_watches_fini_(ctx);
+}
+
+/* A detached ctx may have been made since the last cancel: a cleanup's shield.  Its own deadline
+ * bounds it, and the grace all of them. */
+static void unwind(struct weir_loop *loop)
+{
+	struct weir_backend *be = loop->be;
+	uint64_t end = weir_time_add(be->ops->now(be), WEIR_CLOSE_GRACE);
+
+	while (loop->stats.tasks || in_flight(loop) || loop->jobs || loop->watches ||
+	       !weir_list_empty_(&loop->afters)) {
+		if (turn_or_wait(loop, end) < 0)
+			break;
+		if (be->ops->now(be) >= end)
+			break;
+	}
+}
+
+int weir_loop_free(struct weir_loop *loop)
+{
+	int leaks;
+	bool abandoned;
+
+	if (!loop)
+		return 0;
+	leaks = weir_report_leaks_(loop);
+	cancel_all(loop);
+	weir_ctx_each_(loop, drop_watches, NULL);
+	unwind(loop);
+	if (!loop->group.active)
+		weir_group_fini(&loop->group);
+	if (loop->workers)
+		loop->workers_free(loop->workers);
+	weir_inbox_close_(loop->inbox);
+	weir_inbox_unref_(loop->inbox);
+	abandoned = in_flight(loop) > 0;
+	if (abandoned)
+		weir_report_(loop, "weir: leak: the kernel still holds %llu ops, their memory is abandoned",
+			     (unsigned long long)in_flight(loop));
+	loop->be->ops->free(loop->be);
+	if (loop->fd_notes)
+		weir_fd_notes_fini_(loop);
+	if (!abandoned)		/* what the kernel may still write to is never freed */
+		weir_slab_fini_(&loop->slab);
+	free(loop);
+	return leaks;
+}
+
+/* ---- what one can ask ---- */
+
+struct weir_group *weir_loop_group(struct weir_loop *loop)
+{
+	return &loop->group;
+}
+
+struct weir_ctx *weir_loop_ctx(struct weir_loop *loop)
+{
+	return &loop->ctx;
+}
+
+uint64_t weir_now(const struct weir_loop *loop)
+{
+	return loop->now;
+}
+
+int weir_advance(struct weir_loop *loop, uint64_t ns)
+{
+	if (!loop->be->ops->advance)
+		return -EINVAL;
+	loop->be->ops->advance(loop->be, ns);
+	loop->now = loop->be->ops->now(loop->be);
+	weir_loop_touch_(loop);
+	return 0;
+}
+
+void weir_loop_stats(const struct weir_loop *loop, struct weir_loop_stats *stats)
+{
+	struct weir_backend_stats be;
+
+	loop->be->ops->stats(loop->be, &be);
+	*stats = loop->stats;
+	stats->submitted = be.submitted;
+	stats->completed = be.completed;
+	stats->in_flight = be.in_flight;
+	stats->parked = be.parked;
+	stats->enters = be.enters;
+	stats->wakeups = be.wakeups;
+	stats->timer_sets = be.timer_sets;
+	stats->cq_overflows = be.cq_overflows;
+	stats->unknown = be.unknown;
+	stats->timers = loop->wheel.count;
+}
+
+void weir_report_(struct weir_loop *loop, const char *format, ...)
+{
+	char line[512];
+	va_list args;
+
+	if (!loop->conf.report)
+		return;
+	va_start(args, format);
+	vsnprintf(line, sizeof line, format, args);
+	va_end(args);
+	loop->conf.report(loop->conf.report_arg, line);
+}

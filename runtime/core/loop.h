@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * loop.h - what a loop is made of, for the rooms inside weir.
+ *
+ * Everything here is the loop's thread's, but for what inbox.h says of the inbox.
+ */
+#ifndef WEIR_CORE_LOOP_H
+#define WEIR_CORE_LOOP_H
+
+#include <pthread.h>
+
+#include "core/bug.h"
+#include "core/inbox.h"
+#include "core/slab.h"
+#include "core/timers.h"
+#include "kernel/backend.h"
+#include "weir/ctx.h"
+#include "weir/group.h"
+#include "weir/loop.h"
+#include "weir/op.h"
+#include "weir/task.h"
+
+struct weir_workers;
+struct weir_fd_notes;
+
+struct weir_loop {
+	struct weir_task *ready, *last_ready;	/* the run queue; last_ready only if ready */
+	uint64_t now;
+	struct weir_backend *be;
+	bool in_turn, embedded, nudged;
+	char *stack;			/* of the turn: what lies below it is a coroutine's local */
+	unsigned watches;		/* internal kernel ops that may wake the loop from outside */
+	unsigned jobs;			/* on the blocking pool */
+	uint64_t random[2];
+
+	struct weir_ctx ctx;		/* the root of the tree */
+	struct weir_group group;
+	struct weir_list detached;	/* ctxs below no other */
+	struct weir_list afters;	/* callbacks to run */
+	struct weir_wheel wheel;
+	struct weir_slab slab;
+	struct weir_inbox *inbox;
+	struct weir_workers *workers;	/* made at first use by io/work.c, which says */
+	void (*workers_free)(struct weir_workers *w);	/* ... how it goes */
+	struct weir_fd_notes *fd_notes;	/* conf.check: where each descriptor was opened */
+
+	pthread_t thread;
+	struct weir_loop_conf conf;
+	struct weir_loop_stats stats;
+};
+
+/* t runs in this turn or a later one, behind those already ready. */
+void weir_ready_(struct weir_task *t);
+/* Runs t until it waits or ends. */
+void weir_task_resume_(struct weir_task *t);
+/* t's ctx has ended with err: whatever it awaits ends too, or will. */
+void weir_task_interrupt_(struct weir_task *t, int err);
+void weir_task_free_(struct weir_task *t);
+/* t, of group g, has returned res; g may be gone after this. */
+void weir_group_ended_(struct weir_group *g, int res);
+
+/* The op that a task or a select arm waits with stops waiting.  True: it is over. */
+bool weir_op_withdraw_(struct weir_op *op);
+
+/* Takes a kernel op to the backend.  Results as weir_op_def.park. */
+bool weir_kernel_park_(struct weir_op *op);
+bool weir_kernel_cancel_(struct weir_op *op);
+void weir_kernel_complete_(struct weir_op *op, int res);
+void weir_kernel_revoke_(struct weir_op *op, int err);	/* for ops that give a descriptor */
+
+/* Something was made ready from outside a turn: the host's poll must hear of it. */
+void weir_loop_touch_slow_(struct weir_loop *loop);
+static inline void weir_loop_touch_(struct weir_loop *loop)
+{
+	if (!loop->in_turn)
+		weir_loop_touch_slow_(loop);
+}
+
+/* Aborts if p points into the C stack of a running coroutine: it would be gone at the suspend. */
+void weir_check_buffer_(const struct weir_loop *loop, const void *p);
+
+/* A line for conf.report. */
+void weir_report_(struct weir_loop *loop, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+void weir_ctx_init_root_(struct weir_ctx *ctx, struct weir_loop *loop);
+
+/* The ctx after c in the tree below top, whole subtrees left out unless descend; NULL: none. */
+struct weir_ctx *weir_ctx_next_(struct weir_ctx *top, struct weir_ctx *c, bool descend);
+
+/* Calls fn for each ctx of the loop that is not done or not gone. */
+void weir_ctx_each_(struct weir_loop *loop, void (*fn)(void *arg, struct weir_ctx *ctx), void *arg);
+
+/* The hooks of check/. */
+void weir_report_deadlock_(struct weir_loop *loop);
+int weir_report_leaks_(struct weir_loop *loop);
+int weir_fd_notes_init_(struct weir_loop *loop);
+void weir_fd_notes_fini_(struct weir_loop *loop);
+void weir_fd_opened_(struct weir_loop *loop, int fd, const struct weir_point *where);
+void weir_fd_closed_(struct weir_loop *loop, int fd);
+unsigned weir_fd_notes_report_(struct weir_loop *loop);
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* slab.c - see slab.h. */
+#include <stdlib.h>
+
+#include "core/slab.h"
+
+#if defined __has_feature
+#if __has_feature(address_sanitizer)
+#define PLAIN 1
+#endif
+#endif
+#if defined __SANITIZE_ADDRESS__ || defined WEIR_DEBUG
+#define PLAIN 1
+#endif
+#ifndef PLAIN
+#define PLAIN 0
+#endif
+
+#define NO_CLASS	0	/* the system's */
+
+struct weir_slab_chunk {
+	struct weir_slab_chunk *next;
+	_Alignas(WEIR_SLAB_STEP_) char block[];
+};
+
+static void *refill(struct weir_slab *s, unsigned class)
+{
+	size_t size = (size_t)class * WEIR_SLAB_STEP_;
+	struct weir_slab_chunk *chunk;
+	char *block;
+
+	if (s->left[class] < size) {
+		chunk = malloc(sizeof *chunk + WEIR_SLAB_CHUNK_);
+		if (!chunk)
+			return NULL;
+		chunk->next = s->chunks;
+		s->chunks = chunk;
+		s->at[class] = chunk->block;
+		s->left[class] = WEIR_SLAB_CHUNK_;
+	}
+	block = s->at[class];
+	s->at[class] += size;
+	s->left[class] -= size;
+	return block;
+}
+
+void *weir_slab_alloc_(struct weir_slab *s, size_t size, unsigned char *class)
+{
+	size_t c = (size + WEIR_SLAB_STEP_ - 1) / WEIR_SLAB_STEP_;
+	struct weir_slab_free *block;
+
+	if (PLAIN || c >= WEIR_SLAB_CLASSES_) {
+		*class = NO_CLASS;
+		return malloc(size);
+	}
+	*class = (unsigned char)c;
+	block = s->free[c];
+	if (!block)
+		return refill(s, (unsigned)c);
+	s->free[c] = block->next;
+	return block;
+}
+
+void weir_slab_free_(struct weir_slab *s, void *block, unsigned char class)
+{
+	struct weir_slab_free *f = block;
+
+	if (class == NO_CLASS) {
+		free(block);
+		return;
+	}
+	f->next = s->free[class];
+	s->free[class] = f;
+}
+
+void weir_slab_fini_(struct weir_slab *s)
+{
+	while (s->chunks) {
+		struct weir_slab_chunk *next = s->chunks->next;
+
+		free(s->chunks);
+		s->chunks = next;
+	}
+}

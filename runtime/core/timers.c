@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/* timers.c - the wheel (see timers.h), and sleeping. */
+#include "core/loop.h"
+#include "core/timers.h"
+#include "weir/time.h"
+
+#define DIGIT	(WEIR_WHEEL_SLOTS_ - 1)
+
+void weir_wheel_init_(struct weir_wheel *w, uint64_t now)
+{
+	unsigned level, i;
+
+	w->base = now;
+	w->count = 0;
+	for (level = 0; level < WEIR_WHEEL_LEVELS_; level++) {
+		w->filled[level] = 0;
+		for (i = 0; i < WEIR_WHEEL_SLOTS_; i++) {
+			weir_list_init_(&w->slot[level][i].timers);
+			w->slot[level][i].earliest = WEIR_FOREVER;
+		}
+	}
+}
+
+/* What is overdue counts as due at base: it is next, in the order of starting. */
+static void place(struct weir_wheel *w, struct weir_timer *t)
+{
+	uint64_t due = t->due > w->base ? t->due : w->base;
+	uint64_t differ = due ^ w->base;
+	unsigned level = differ ? (63u - (unsigned)__builtin_clzll(differ)) / WEIR_WHEEL_BITS_ : 0;
+	unsigned i = due >> (level * WEIR_WHEEL_BITS_) & DIGIT;
+	struct weir_wheel_slot *s = &w->slot[level][i];
+
+	/* What an empty slot says is of timers long stopped. */
+	if (due < s->earliest || weir_list_empty_(&s->timers))
+		s->earliest = due;
+	weir_list_append_(&s->timers, &t->link);
+	w->filled[level] |= 1ull << i;
+}
+
+/* The first slot in order of time that holds a timer, NULL if none does.  Slots that stops have emptied
+ * are only now found to be empty, so that stopping needs no search. */
+static struct weir_wheel_slot *first_slot(struct weir_wheel *w, unsigned *level_out)
+{
+	unsigned level, i;
+
+	for (level = 0; level < WEIR_WHEEL_LEVELS_; level++) {
+		while (w->filled[level]) {
+			struct weir_wheel_slot *s;
+
+			i = (unsigned)__builtin_ctzll(w->filled[level]);
+			s = &w->slot[level][i];
+			if (!weir_list_empty_(&s->timers)) {
+				*level_out = level;
+				return s;
+			}
+			w->filled[level] &= ~(1ull << i);
+		}
+	}
+	return NULL;
+}
+
+uint64_t weir_wheel_next_(struct weir_wheel *w)
+{
+	struct weir_wheel_slot *s;
+	unsigned level;
+
+	if (!w->count)
+		return WEIR_FOREVER;
+	s = first_slot(w, &level);
+	return s ? s->earliest : WEIR_FOREVER;
+}
+
+/* Moves base to the slot's earliest time and deals the slot out below. */
+static void cascade(struct weir_wheel *w, struct weir_wheel_slot *s)
+{
+	struct weir_list all;
+
+	weir_list_init_(&all);
+	weir_list_splice_(&all, &s->timers);
+	w->base = s->earliest;
+	while (!weir_list_empty_(&all)) {
+		struct weir_timer *t = weir_container_of(all.next, struct weir_timer, link);
+
+		weir_list_remove_(&t->link);
+		place(w, t);
+	}
+}
+
+struct weir_timer *weir_wheel_expire_(struct weir_wheel *w, uint64_t now)
+{
+	struct weir_wheel_slot *s;
+	struct weir_timer *t;
+	unsigned level;
+
+	while (w->count && (s = first_slot(w, &level)) && s->earliest <= now) {
+		if (level) {
+			cascade(w, s);
+			continue;
+		}
+		t = weir_container_of(s->timers.next, struct weir_timer, link);
+		w->base = s->earliest;
+		weir_list_remove_(&t->link);
+		w->count--;
+		return t;
+	}
+	return NULL;
+}
+
+void weir_timer_start_(struct weir_loop *loop, struct weir_timer *t, uint64_t due,
+		       void (*fire)(struct weir_timer *t))
+{
+	t->due = due;
+	t->fire = fire;
+	if (!loop->wheel.count++)
+		loop->wheel.base = loop->now;	/* after a long silence: fewer levels to fall through */
+	place(&loop->wheel, t);
+	weir_loop_touch_(loop);
+}
+
+void weir_timer_stop_(struct weir_loop *loop, struct weir_timer *t)
+{
+	weir_list_remove_(&t->link);
+	loop->wheel.count--;
+}
+
+/* ---- sleep ---- */
+
+static void sleep_fire(struct weir_timer *t)
+{
+	weir_op_done_(weir_container_of(t, struct weir_op, u.timer), 0);
+}
+
+static bool sleep_attempt(struct weir_op *op)
+{
+	if (op->u.timer.due > weir_op_loop(op)->now)
+		return false;
+	op->res = 0;
+	return true;
+}
+
+static bool sleep_park(struct weir_op *op)
+{
+	weir_timer_start_(weir_op_loop(op), &op->u.timer, op->u.timer.due, sleep_fire);
+	return false;
+}
+
+static bool sleep_cancel(struct weir_op *op)
+{
+	weir_timer_stop_(weir_op_loop(op), &op->u.timer);
+	return true;
+}
+
+const struct weir_op_def weir_sleep_def_ = {
+	.name = "sleep", .attempt = sleep_attempt, .park = sleep_park, .cancel = sleep_cancel,
+};
+
+struct weir_op *weir_sleep_until(struct weir_op *op, uint64_t t)
+{
+	weir_op_prepare_(op, &weir_sleep_def_);
+	op->u.timer.due = t;
+	return op;
+}
+
+struct weir_op *weir_sleep(struct weir_op *op, uint64_t ns)
+{
+	return weir_sleep_until(op, weir_time_add(weir_op_loop(op)->now, ns));
+}
