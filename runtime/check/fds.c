@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fds.c - which await opened each descriptor that weir gave out and has not closed: conf.check.
+ *
+ * A table by descriptor number.  It grows when one is opened; where memory is short the
+ * descriptor is not noted, which hides a leak and breaks nothing.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/loop.h"
+
+struct weir_fd_notes {
+	const struct weir_point **where;
+	size_t n;
+};
+
+#define FIRST	64
+#define MOST	(1u << 20)	/* descriptors above are not noted; Linux's own default limit */
+
+int weir_fd_notes_init_(struct weir_loop *loop)
+{
+	loop->fd_notes = calloc(1, sizeof *loop->fd_notes);
+	return loop->fd_notes ? 0 : -ENOMEM;
+}
+
+void weir_fd_notes_fini_(struct weir_loop *loop)
+{
+	free(loop->fd_notes->where);
+	free(loop->fd_notes);
+	loop->fd_notes = NULL;
+}
+
+static bool grow(struct weir_fd_notes *notes, size_t fd)
+{
+	size_t n = notes->n ? notes->n : FIRST;
+	const struct weir_point **where;
+
+	while (n <= fd)
+		n *= 2;
+	where = realloc(notes->where, n * sizeof *where);
+	if (!where)
+		return false;
+	memset(where + notes->n, 0, (n - notes->n) * sizeof *where);
+	notes->where = where;
+	notes->n = n;
+	return true;
+}
+
+void weir_fd_opened_(struct weir_loop *loop, int fd, const struct weir_point *where)
+{
+	struct weir_fd_notes *notes = loop->fd_notes;
+
+	if (!notes || fd < 0 || (size_t)fd >= MOST)
+		return;
+	if ((size_t)fd >= notes->n && !grow(notes, (size_t)fd))
+		return;
+	notes->where[fd] = where;
+}
+
+void weir_fd_closed_(struct weir_loop *loop, int fd)
+{
+	struct weir_fd_notes *notes = loop->fd_notes;
+
+	if (notes && fd >= 0 && (size_t)fd < notes->n)
+		notes->where[fd] = NULL;
+}
+
+unsigned weir_fd_notes_report_(struct weir_loop *loop)
+{
+	const struct weir_fd_notes *notes = loop->fd_notes;
+	unsigned n = 0;
+	size_t fd;
+
+	for (fd = 0; fd < notes->n; fd++) {
+		const struct weir_point *p = notes->where[fd];
+
+		if (!p)
+			continue;
+		n++;
+		weir_report_(loop, "weir: leak: descriptor %zu, opened by %s %s:%d  %s", fd, p->func,
+			     p->file, p->line, p->text);
+	}
+	return n;
+}
