@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * chan.c - bounded channels; the paths that chan.h leaves.
+ *
+ * Always: receivers wait only if nothing is buffered and no item's sender is first in line; senders wait only
+ * if there is no room.  A partner that waits is served at once, in order, and the moment at
+ * which it is taken out of its queue is the moment at which the item changes hands: an op is in a queue,
+ * or it has its result, never both.
+ *
+ * What waits among the senders is of three kinds: one item, a batch, a reservation (arg NULL).
+ */
+#include <stdlib.h>
+
+#include "core/loop.h"
+#include "weir/chan.h"
+
+int weir_chan_init_(struct weir_chan *ch, struct weir_loop *loop, size_t size, size_t cap,
+		    const char *made)
+{
+	size_t bytes;
+
+	if (size > WEIR_CHAN_MAX || cap > WEIR_CHAN_MAX ||
+	    __builtin_mul_overflow(size, cap, &bytes))
+		return -EINVAL;
+	memset(ch, 0, sizeof *ch);
+	if (bytes) {
+		ch->ring = malloc(bytes);
+		if (!ch->ring)
+			return -ENOMEM;
+	}
+	ch->size = (unsigned)size;
+	ch->cap = (unsigned)cap;
+	ch->room = (unsigned)cap;
+	ch->open = true;
+	weir_list_init_(&ch->senders);
+	weir_list_init_(&ch->receivers);
+	ch->loop = loop;
+	ch->made = made;
+	return 0;
+}
+
+static void drop_buffered(struct weir_chan *ch)
+{
+	for (; ch->len; ch->len--) {
+		if (ch->drop)
+			ch->drop(ch->drop_arg, weir_chan_slot_(ch, 0));
+		ch->head = ch->head + 1 == ch->cap ? 0 : ch->head + 1;
+		ch->stats.dropped++;
+	}
+}
+
+void weir_chan_fini_(struct weir_chan *ch)
+{
+	WEIR_CHECK_(weir_list_empty_(&ch->senders) && weir_list_empty_(&ch->receivers),
+		    "weir_chan_fini() of a channel that tasks wait for", ch->made);
+	drop_buffered(ch);
+	free(ch->ring);
+	ch->ring = NULL;
+	ch->open = false;
+	ch->room = 0;
+}
+
+void weir_chan_on_drop_(struct weir_chan *ch, void (*drop)(void *arg, void *item), void *arg)
+{
+	ch->drop = drop;
+	ch->drop_arg = arg;
+}
+
+/* ---- the ring and the queues ---- */
+
+static void push(struct weir_chan *ch, const void *item)
+{
+	weir_copy_(weir_chan_slot_(ch, ch->len), item, ch->size);
+	ch->len++;
+	ch->room--;
+}
+
+static void pop(struct weir_chan *ch, void *item)
+{
+	weir_copy_(item, weir_chan_slot_(ch, 0), ch->size);
+	ch->head = ch->head + 1 == ch->cap ? 0 : ch->head + 1;
+	ch->len--;
+	if (ch->open)
+		ch->room++;
+}
+
+static struct weir_op *first(const struct weir_list *queue)
+{
+	return weir_container_of(queue->next, struct weir_op, u.wait.link);
+}
+
+static void enqueue(struct weir_chan *ch, struct weir_list *queue, struct weir_op *op)
+{
+	op->u.wait.since = ch->loop->now;
+	weir_list_append_(queue, &op->u.wait.link);
+}
+
+/* Takes op out of its queue and counts its time there. */
+static void dequeue(struct weir_op *op, bool sends)
+{
+	struct weir_chan *ch = op->u.wait.obj;
+	uint64_t ns = ch->loop->now - op->u.wait.since;
+
+	weir_list_remove_(&op->u.wait.link);
+	if (sends) {
+		ch->stats.full_ns += ns;
+		ch->stats.full_waits++;
+	} else {
+		ch->stats.empty_ns += ns;
+		ch->stats.empty_waits++;
+	}
+}
+
+static void finish(struct weir_op *op, bool sends, int res)
+{
+	dequeue(op, sends);
+	weir_op_done_(op, res);
+}
+
+static char *items_of(const struct weir_op *op)
+{
+	return op->u.wait.arg;
+}
+
+/* Hands items straight to the receivers that wait; returns how many. */
+static size_t hand_over(struct weir_chan *ch, const char *items, size_t n)
+{
+	size_t given = 0;
+
+	while (given < n && !weir_list_empty_(&ch->receivers)) {
+		struct weir_op *op = first(&ch->receivers);
+		size_t i;
+
+		for (i = 0; i < op->u.wait.n && given < n; i++, given++)
+			weir_copy_(items_of(op) + i * ch->size, items + given * ch->size, ch->size);
+		ch->stats.items += i;
+		finish(op, false, (int)i);
+	}
+	return given;
+}
+
+/* Room has come: those who wait use it, in order.  Receivers may be waiting too, if what came before was
+ * a reservation. */
+static void admit(struct weir_chan *ch)
+{
+	while (ch->room && !weir_list_empty_(&ch->senders)) {
+		struct weir_op *op = first(&ch->senders);
+		size_t sent;
+
+		if (!op->u.wait.arg) {
+			ch->room--;
+			ch->reserved++;
+			finish(op, true, 1);
+			continue;
+		}
+		sent = hand_over(ch, items_of(op), op->u.wait.n);
+		for (; sent < op->u.wait.n && ch->room; sent++)
+			push(ch, items_of(op) + sent * ch->size);
+		finish(op, true, (int)sent);
+	}
+}
+
+/* Sends what can be sent now: to receivers, then into the ring, never past senders that wait. */
+static size_t send_now(struct weir_chan *ch, const char *items, size_t n)
+{
+	size_t sent;
+
+	if (!weir_list_empty_(&ch->senders))
+		return 0;
+	for (sent = hand_over(ch, items, n); sent < n && ch->room; sent++)
+		push(ch, items + sent * ch->size);
+	return sent;
+}
+
+/* Takes items straight from senders that wait: at capacity 0, or when all room is reserved. */
+static size_t take_over(struct weir_chan *ch, char *items, size_t n)
+{
+	size_t taken = 0;
+
+	while (taken < n && !weir_list_empty_(&ch->senders)) {
+		struct weir_op *op = first(&ch->senders);
+		size_t i;
+
+		if (!op->u.wait.arg)	/* a reservation: sends nothing yet */
+			break;
+		for (i = 0; i < op->u.wait.n && taken < n; i++, taken++)
+			weir_copy_(items + taken * ch->size, items_of(op) + i * ch->size, ch->size);
+		finish(op, true, (int)i);
+	}
+	return taken;
+}
+
+static size_t recv_now(struct weir_chan *ch, char *items, size_t n)
+{
+	size_t got;
+
+	for (got = 0; got < n && ch->len; got++)
+		pop(ch, items + got * ch->size);
+	admit(ch);
+	for (; got < n && ch->len; got++)
+		pop(ch, items + got * ch->size);
+	if (!ch->len)
+		got += take_over(ch, items + got * ch->size, n - got);
+	ch->stats.items += got;
+	return got;
+}
+
+/* ---- the ops ---- */
+
+static bool send_attempt(struct weir_op *op)
+{
+	struct weir_chan *ch = op->u.wait.obj;
+
+	if (!ch)
+		return false;	/* never ready */
+	if (!ch->open) {
+		ch->stats.refused++;
+		op->res = -EPIPE;
+		return true;
+	}
+	op->res = (int)send_now(ch, op->u.wait.arg, op->u.wait.n);
+	return op->res > 0;
+}
+
+static bool recv_attempt(struct weir_op *op)
+{
+	struct weir_chan *ch = op->u.wait.obj;
+
+	if (!ch)
+		return false;
+	op->res = (int)recv_now(ch, op->u.wait.arg, op->u.wait.n);
+	if (op->res > 0)
+		return true;
+	op->res = ch->hungup ? -EPIPE : 0;
+	return !ch->open;
+}
+
+bool weir_chan_send_slow_(struct weir_op *op)
+{
+	return send_attempt(op);
+}
+
+bool weir_chan_recv_slow_(struct weir_op *op)
+{
+	return recv_attempt(op);
+}
+
+/* A batch's results are ints; and 0 items are a question that has no answer. */
+static bool batch_wrong(struct weir_op *op)
+{
+	if (op->u.wait.n >= 1 && op->u.wait.n <= INT32_MAX)
+		return false;
+	op->res = -EINVAL;
+	return true;
+}
+
+static bool send_n_attempt(struct weir_op *op)
+{
+	return batch_wrong(op) || send_attempt(op);
+}
+
+static bool recv_n_attempt(struct weir_op *op)
+{
+	return batch_wrong(op) || recv_attempt(op);
+}
+
+static bool reserve_attempt(struct weir_op *op)
+{
+	struct weir_chan *ch = op->u.wait.obj;
+
+	if (!ch)
+		return false;
+	if (!ch->open || !ch->cap) {
+		op->res = ch->open ? -EINVAL : -EPIPE;
+		return true;
+	}
+	if (!ch->room || !weir_list_empty_(&ch->senders))
+		return false;
+	ch->room--;
+	ch->reserved++;
+	op->res = 1;
+	return true;
+}
+
+bool weir_chan_send_park_(struct weir_op *op)
+{
+	struct weir_chan *ch = op->u.wait.obj;
+
+	if (!ch)
+		weir_list_init_(&op->u.wait.link);
+	else
+		enqueue(ch, &ch->senders, op);
+	if (ch && op->u.wait.arg)
+		weir_check_buffer_(ch->loop, op->u.wait.arg);
+	return false;
+}
+
+bool weir_chan_recv_park_(struct weir_op *op)
+{
+	struct weir_chan *ch = op->u.wait.obj;
+
+	if (!ch) {
+		weir_list_init_(&op->u.wait.link);
+		return false;
+	}
+	weir_check_buffer_(ch->loop, op->u.wait.arg);
+	enqueue(ch, &ch->receivers, op);
+	return false;
+}
+
+bool weir_chan_cancel_(struct weir_op *op)
+{
+	weir_list_remove_(&op->u.wait.link);
+	return true;
+}
+
+/* A slot that was granted to a task that will not hear of it. */
+static void reserve_revoke(struct weir_op *op, int err)
+{
+	weir_chan_release_(op->u.wait.obj);
+	op->res = err;
+}
+
+const struct weir_op_def weir_chan_send_n_def_ = {
+	.name = "chan send", .attempt = send_n_attempt, .park = weir_chan_send_park_,
+	.cancel = weir_chan_cancel_,
+};
+const struct weir_op_def weir_chan_recv_n_def_ = {
+	.name = "chan recv", .attempt = recv_n_attempt, .park = weir_chan_recv_park_,
+	.cancel = weir_chan_cancel_,
+};
+const struct weir_op_def weir_chan_reserve_def_ = {
+	.name = "chan reserve", .attempt = reserve_attempt, .park = weir_chan_send_park_,
+	.cancel = weir_chan_cancel_, .revoke = reserve_revoke,
+};
+
+/* ---- without waiting ---- */
+
+int weir_chan_try_send_(struct weir_chan *ch, const void *item)
+{
+	if (!ch)
+		return -EAGAIN;
+	if (!ch->open) {
+		ch->stats.refused++;
+		return -EPIPE;
+	}
+	return send_now(ch, item, 1) ? 1 : -EAGAIN;
+}
+
+int weir_chan_try_recv_(struct weir_chan *ch, void *item)
+{
+	if (!ch)
+		return -EAGAIN;
+	if (recv_now(ch, item, 1))
+		return 1;
+	if (ch->open)
+		return -EAGAIN;
+	return ch->hungup ? -EPIPE : 0;
+}
+
+int weir_chan_commit_(struct weir_chan *ch, const void *item)
+{
+	WEIR_CHECK_(ch->reserved, "weir_chan_commit() without a reservation", ch->made);
+	ch->reserved--;
+	if (!ch->open) {
+		ch->stats.refused++;
+		return -EPIPE;
+	}
+	ch->room++;
+	if (!hand_over(ch, item, 1))
+		push(ch, item);
+	admit(ch);	/* the slot is free if a receiver took the item */
+	return 1;
+}
+
+void weir_chan_release_(struct weir_chan *ch)
+{
+	WEIR_CHECK_(ch->reserved, "weir_chan_release() without a reservation", ch->made);
+	ch->reserved--;
+	if (!ch->open)
+		return;
+	ch->room++;
+	admit(ch);
+}
+
+/* ---- the end ---- */
+
+static int end(struct weir_chan *ch)
+{
+	if (!ch || !ch->open) {
+		if (ch)
+			ch->stats.refused++;
+		return -EPIPE;
+	}
+	ch->open = false;
+	ch->room = 0;
+	while (!weir_list_empty_(&ch->senders))
+		finish(first(&ch->senders), true, -EPIPE);
+	return 0;
+}
+
+int weir_chan_close_(struct weir_chan *ch)
+{
+	int rc = end(ch);
+
+	while (rc == 0 && !weir_list_empty_(&ch->receivers))
+		finish(first(&ch->receivers), false, 0);
+	return rc;
+}
+
+int weir_chan_hangup_(struct weir_chan *ch)
+{
+	int rc;
+
+	if (!ch || ch->hungup)
+		return -EPIPE;
+	rc = end(ch);
+	ch->hungup = true;
+	while (!weir_list_empty_(&ch->receivers))
+		finish(first(&ch->receivers), false, -EPIPE);
+	drop_buffered(ch);
+	return rc;
+}

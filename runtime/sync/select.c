@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * select.c - waiting for the first of several ops.
+ *
+ * First every arm is tried, in random or in given order, each without effect unless it ends; nothing else
+ * runs meanwhile, so it is as if all were looked at in one instant.  Then each is parked.  None is
+ * tried while another is parked: so a select never meets itself on a channel.  The first arm that
+ * ends withdraws the others, before the task is ready; kernel ops let go a little later,
+ * and the select waits for that.
+ */
+#include "core/loop.h"
+#include "weir/select.h"
+
+#define NO_WINNER	(-1)
+
+static struct weir_op *arm_op(const struct weir_choice *c, unsigned i)
+{
+	return &c->arms[i].op;
+}
+
+static bool arms_wrong(struct weir_op *op)
+{
+	if (op->u.choice.n <= WEIR_SELECT_MAX)
+		return false;
+	op->res = -EINVAL;
+	return true;
+}
+
+static void prepare_arms(struct weir_op *op)
+{
+	const struct weir_choice *c = &op->u.choice;
+	unsigned i;
+
+	for (i = 0; i < c->n; i++) {
+		c->arms[i].task = weir_op_task(op);
+		arm_op(c, i)->flags = WEIR_OP_ARM_;
+		arm_op(c, i)->state = WEIR_OP_IDLE_;
+		arm_op(c, i)->res = -ECANCELED;
+	}
+}
+
+static bool try_arm(struct weir_op *op, unsigned i)
+{
+	struct weir_op *arm = arm_op(&op->u.choice, i);
+
+	if (!arm->def->attempt || !arm->def->attempt(arm)) {
+		arm->res = -ECANCELED;
+		return false;
+	}
+	arm->state = WEIR_OP_DONE_;
+	op->res = (int)i;
+	return true;
+}
+
+static bool ordered_attempt(struct weir_op *op)
+{
+	unsigned i;
+
+	if (arms_wrong(op))
+		return true;
+	prepare_arms(op);
+	for (i = 0; i < op->u.choice.n; i++)
+		if (try_arm(op, i))
+			return true;
+	return false;
+}
+
+/* A number below n <= 64: the high bits, which are the better ones, scaled. */
+static unsigned below(struct weir_loop *loop, unsigned n)
+{
+	return (unsigned)((weir_random(loop) >> 32) * n >> 32);
+}
+
+/* Draws the arms in random order, one at a time, as many as it takes. */
+static bool random_attempt(struct weir_op *op)
+{
+	unsigned char order[WEIR_SELECT_MAX];
+	unsigned i, pick, n = op->u.choice.n;
+
+	if (arms_wrong(op))
+		return true;
+	prepare_arms(op);
+	for (i = 0; i < n; i++)
+		order[i] = (unsigned char)i;
+	for (; n; order[pick] = order[--n]) {
+		pick = below(weir_op_loop(op), n);
+		if (try_arm(op, order[pick]))
+			return true;
+	}
+	return false;
+}
+
+static bool try_attempt(struct weir_op *op)
+{
+	if (!random_attempt(op))
+		op->res = -EAGAIN;
+	return true;
+}
+
+/* ---- waiting ---- */
+
+static void withdraw_others(struct weir_choice *c)
+{
+	unsigned i;
+
+	for (i = 0; i < c->n; i++) {
+		struct weir_op *arm = arm_op(c, i);
+
+		if (arm->state != WEIR_OP_WAITS_ || arm->flags & WEIR_OP_CANCELLED_)
+			continue;
+		if (weir_op_withdraw_(arm))
+			arm->state = WEIR_OP_IDLE_;
+		else
+			c->left++;
+	}
+}
+
+static int outcome(const struct weir_choice *c)
+{
+	return c->winner == NO_WINNER ? c->err : c->winner;
+}
+
+/* A loser that the kernel has let go of, late with a result or not; or the winner. */
+static void arm_done(struct weir_op *op, struct weir_op *arm)
+{
+	struct weir_choice *c = &op->u.choice;
+
+	if (arm->flags & WEIR_OP_CANCELLED_) {
+		c->left--;
+	} else {
+		c->winner = (int)((struct weir_arm *)(void *)arm - c->arms);
+		withdraw_others(c);
+	}
+	if (!c->left && !c->parking)
+		weir_op_done_(op, outcome(c));
+}
+
+static bool park(struct weir_op *op)
+{
+	struct weir_choice *c = &op->u.choice;
+	unsigned i;
+
+	c->left = 0;
+	c->winner = NO_WINNER;
+	c->err = -ECANCELED;
+	c->parking = true;
+	for (i = 0; i < c->n && c->winner == NO_WINNER; i++) {
+		struct weir_op *arm = arm_op(c, i);
+
+		arm->state = WEIR_OP_WAITS_;
+		if (!arm->def->park(arm))
+			continue;
+		arm->state = WEIR_OP_DONE_;
+		c->winner = (int)i;
+		withdraw_others(c);
+	}
+	c->parking = false;
+	op->res = outcome(c);
+	return c->winner != NO_WINNER && !c->left;
+}
+
+static bool cancel(struct weir_op *op)
+{
+	struct weir_choice *c = &op->u.choice;
+
+	c->err = weir_op_task(op)->ctx->err;
+	if (c->winner == NO_WINNER)
+		withdraw_others(c);
+	return !c->left;
+}
+
+/* The winner's gain goes back, if it is of the kind that can. */
+static void revoke(struct weir_op *op, int err)
+{
+	struct weir_op *arm = arm_op(&op->u.choice, (unsigned)op->res);
+
+	if (!arm->def->revoke || arm->res < 0)
+		return;
+	arm->def->revoke(arm, err);
+	op->res = err;
+}
+
+const struct weir_op_def weir_select_def_ = {
+	.name = "select", .attempt = random_attempt, .park = park, .cancel = cancel,
+	.revoke = revoke, .arm_done = arm_done,
+};
+const struct weir_op_def weir_select_ordered_def_ = {
+	.name = "select", .attempt = ordered_attempt, .park = park, .cancel = cancel,
+	.revoke = revoke, .arm_done = arm_done,
+};
+const struct weir_op_def weir_select_try_def_ = {
+	.name = "select", .attempt = try_attempt, .park = park, .cancel = cancel,
+	.revoke = revoke, .arm_done = arm_done,
+};
