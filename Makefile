@@ -34,12 +34,12 @@ comma := ,
 B     := $(BUILD)$(if $(DEBUG),/debug)$(if $(SAN),/$(subst $(comma),-,$(SAN)))
 CLANG := $(findstring clang,$(shell $(CC) --version))
 
-WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla \
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wundef -Wwrite-strings $(if $(WERROR),-Werror)
 
 # What a coroutine must not get away with, see tests/misuse. GCC sees it only where it optimises,
 # and sees ghosts between a sanitizer's checks.
-CO_ERRORS := -Werror=return-type -Werror=unused-result
+CO_ERRORS := -Werror=return-type -Werror=unused-result -Werror=vla
 ifneq ($(CLANG),)
 CO_ERRORS += -Werror=conditional-uninitialized
 else
