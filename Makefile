@@ -55,7 +55,7 @@ SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-fr
 # One set of objects serves both libraries; inside libweir.so nothing is interposed.
 ALL_CFLAGS := -std=gnu17 $(WARN) $(CO_ERRORS) $(HARDEN) $(SANITIZE) \
 	$(if $(DEBUG),-DWEIR_DEBUG) -fPIC -fvisibility=hidden -fno-semantic-interposition -pthread $(CFLAGS)
-ALL_CPPFLAGS := -D_GNU_SOURCE -Iruntime/include $(CPPFLAGS)
+ALL_CPPFLAGS := -Iruntime/include $(CPPFLAGS)
 ALL_LDFLAGS  := -Wl,-z,relro,-z,now -pthread $(SANITIZE) $(LDFLAGS)
 
 # Asked for when they are used: `make deps` runs without pkg-config.
@@ -106,7 +106,7 @@ $(LIBWEIR): $(LIB:%.c=$B/%.o)
 
 $B/libweir.so: $(LIB:%.c=$B/%.o)
 	$(call say,LINK,$@)
-	$Q $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -shared -Wl,-soname,libweir.so.$(SOVERSION) \
+	$Q $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -shared $(if $(SAN),,-Wl,-z,defs) -Wl,-soname,libweir.so.$(SOVERSION) \
 		-o $@.$(VERSION) $^ $(URING_LIBS)
 	$Q ln -sf libweir.so.$(VERSION) $@.$(SOVERSION) && ln -sf libweir.so.$(SOVERSION) $@
 
@@ -153,7 +153,7 @@ check-all:	## and with every compiler, sanitizer and lint
 
 # The coroutine lint compiles to ISO jumps, whose crossings GCC can see.
 COROUTINES = $(shell grep -l WEIR_END $(SOURCES))
-LINT_FLAGS = -std=gnu17 $(WARN) -D_GNU_SOURCE -Iruntime/include -Iruntime -Itests
+LINT_FLAGS = -std=gnu17 $(WARN) -Iruntime/include -Iruntime -Itests
 lint:		## format, clang-tidy and what the compilers know of coroutines
 	$(call say,LINT,style)
 	$Q tests/style $(SOURCES) $(HEADERS)
