@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An arm of a select that is prepared without weir_ready(), as an op that was forgotten would be. */
+/* An arm of a select that is prepared and not passed to weir_ready(). */
 // expect: gcc unused-result
 // expect: clang unused-result
 #include "misuse.h"

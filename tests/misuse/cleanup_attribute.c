@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A local with a cleanup function, in scope of an await: it would be cleaned up whenever the task waits. */
+/* A local with a cleanup function, in scope of an await: it would run at every wait. */
 // expect: gcc maybe-uninitialized
 // expect: clang cannot jump from this indirect goto statement
 // expect: lint jump-misses-init

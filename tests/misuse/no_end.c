@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A coroutine whose author forgot WEIR_END. */
-// expect: gcc error: 
-// expect: clang error: 
-// expect: lint error: 
+// expect: gcc error:
+// expect: clang error:
+// expect: lint error:
 #include "misuse.h"
 
 static WEIR_CO(worker, self, op)
