@@ -74,7 +74,7 @@ int weir_spawn(struct weir_group *g, weir_body *body, const void *frame, size_t 
 	if (size < sizeof *root || size > SIZE_MAX / 2)
 		return -EINVAL;
 	rc = weir_task_new_(&t, g, size, joinable);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	root = weir_task_root_(t);
 	memcpy(root, frame, size);
