@@ -161,9 +161,10 @@ lint:		## format, clang-tidy and what the compilers know of coroutines
 	$Q clang -fsyntax-only $(LINT_FLAGS) -Werror -Wconditional-uninitialized $(SOURCES)
 	$Q gcc -fsyntax-only $(LINT_FLAGS) -Werror -DWEIR_CO_LINT -Wjump-misses-init $(COROUTINES)
 	$(call say,LINT,clang-tidy)
-	$Q printf '%s\n' $(SOURCES) | xargs -P $(JOBS) -n 4 clang-tidy --quiet -- $(LINT_FLAGS) 2>/dev/null
+	$Q mkdir -p $B && printf '%s\n' $(LIB) $(DEMOS) $(BENCH) | xargs -P $(JOBS) -n 4 \
+		clang-tidy --quiet -- $(LINT_FLAGS) 2>$B/tidy.log || { cat $B/tidy.log; exit 1; }
 	$(call say,LINT,scripts)
-	$Q shellcheck .ci/run .ci/deps tests/run tests/style $(SCRIPTS)
+	$Q shellcheck .ci/run .ci/deps tests/run tests/style $(SCRIPTS) $(wildcard tests/vectors/generate)
 
 bench: $(BENCH:%.c=$B/%)	## measures the runtime in this process
 	$Q $B/bench/core
