@@ -2,8 +2,8 @@
 /*
  * report.c - what a loop can tell of itself: all tasks with their await stacks, deadlocks, leaks.
  *
- * Only reads.  Every task is under a ctx and every ctx is in a tree of the loop's, so nothing is kept for
- * these reports while the loop runs.
+ * Only reads.  Every task is under a ctx and every ctx is in a tree of the loop's, so nothing is
+ * kept for these reports while the loop runs.
  */
 #include <stdarg.h>
 #include <stdio.h>

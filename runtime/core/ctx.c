@@ -2,9 +2,9 @@
 /*
  * ctx.c - the tree of contexts.
  *
- * A ctx that is done has only done ones below it, at every moment that a caller can see.  Ending a tree
- * walks it without recursion and runs no task and no callback: tasks become ready, callbacks are
- * queued.
+ * A ctx that is done has only done ones below it, at every moment that a caller can see.  Ending a
+ * tree walks it without recursion and runs no task and no callback: tasks become ready, callbacks
+ * are queued.
  */
 #include "core/loop.h"
 #include "core/watch.h"

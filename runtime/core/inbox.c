@@ -2,8 +2,8 @@
 /*
  * inbox.c - see inbox.h; and ports, the public handle on it.
  *
- * The bell is rung under the lock, and closing takes the lock: so nobody rings the bell of a loop that is
- * gone.  The loop looks at `first` without the lock once a turn; what it misses there it
+ * The bell is rung under the lock, and closing takes the lock: so nobody rings the bell of a loop
+ * that is gone.  The loop looks at `first` without the lock once a turn; what it misses there it
  * sees when it takes the lock to say that it will sleep.
  */
 #include <stdlib.h>

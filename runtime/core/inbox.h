@@ -2,9 +2,9 @@
 /*
  * inbox.h - how other threads hand things to a loop: a locked queue and a bell.
  *
- * The bell rings only if the loop said that it is about to sleep, so a busy loop costs its senders no
- * system call.  The inbox outlives the loop for as long as a sender may hold it; a closed one accepts
- * nothing.
+ * The bell rings only if the loop said that it is about to sleep, so a busy loop costs its senders
+ * no system call.  The inbox outlives the loop for as long as a sender may hold it; a closed one
+ * accepts nothing.
  */
 #ifndef WEIR_CORE_INBOX_H
 #define WEIR_CORE_INBOX_H

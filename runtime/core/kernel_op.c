@@ -2,8 +2,8 @@
 /*
  * kernel_op.c - ops that the kernel carries out, between task and backend.
  *
- * Such an op ends when the backend says so and not before: until then the kernel may write to its buffer.
- * A cancel only asks.  What comes back after that decides: bytes that were moved are
+ * Such an op ends when the backend says so and not before: until then the kernel may write to its
+ * buffer.  A cancel only asks.  What comes back after that decides: bytes that were moved are
  * reported, a descriptor that nobody waits for any more is closed.
  */
 #include <unistd.h>

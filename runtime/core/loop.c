@@ -2,10 +2,10 @@
 /*
  * loop.c - the turn, and the life of a loop.
  *
- * A turn takes in what the kernel has completed, then what has become due, then what other threads sent,
- * then runs ready tasks, at most WEIR_TURN_TASKS, so that a task that is always ready keeps no
- * completion and no timer waiting.  What the tasks submitted goes to the kernel with the next turn's one
- * system call; a turn with nothing to say to the kernel makes none.
+ * A turn takes in what the kernel has completed, then what has become due, then what other threads
+ * sent, then runs ready tasks, at most WEIR_TURN_TASKS, so that a task that is always ready keeps
+ * no completion and no timer waiting.  What the tasks submitted goes to the kernel with the next
+ * turn's one system call; a turn with nothing to say to the kernel makes none.
  */
 #define _GNU_SOURCE
 #include <stdarg.h>

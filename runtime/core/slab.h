@@ -2,9 +2,9 @@
 /*
  * slab.h - memory for tasks: blocks of a few sizes, kept by the loop for the next task.
  *
- * A block goes back to its size's free list and to the system when the loop is freed.  Blocks of more
- * than WEIR_SLAB_MAX_ bytes are the system's from call to call.  Under AddressSanitizer, and with
- * WEIR_DEBUG, all of them are, so that a use after the end is seen.
+ * A block goes back to its size's free list and to the system when the loop is freed.  Blocks of
+ * more than WEIR_SLAB_MAX_ bytes are the system's from call to call.  Under AddressSanitizer, and
+ * with WEIR_DEBUG, all of them are, so that a use after the end is seen.
  */
 #ifndef WEIR_CORE_SLAB_H
 #define WEIR_CORE_SLAB_H
@@ -23,7 +23,8 @@ struct weir_slab {
 	struct weir_slab_chunk *chunks;
 };
 
-/* *class names the size to weir_slab_free_(), which finds nothing beside the block.  NULL: no memory. */
+/* *class names the size to weir_slab_free_(), which finds nothing beside the block.  NULL: no
+ * memory. */
 void *weir_slab_alloc_(struct weir_slab *s, size_t size, unsigned char *class);
 void weir_slab_free_(struct weir_slab *s, void *block, unsigned char class);
 void weir_slab_fini_(struct weir_slab *s);

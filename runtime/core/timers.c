@@ -37,8 +37,8 @@ static void place(struct weir_wheel *w, struct weir_timer *t)
 	w->filled[level] |= 1ull << i;
 }
 
-/* The first slot in order of time that holds a timer, NULL if none does.  Slots that stops have emptied
- * are only now found to be empty, so that stopping needs no search. */
+/* The first slot in order of time that holds a timer, NULL if none does.  Slots that stops have
+ * emptied are only now found to be empty, so that stopping needs no search. */
 static struct weir_wheel_slot *first_slot(struct weir_wheel *w, unsigned *level_out)
 {
 	unsigned level, i;

@@ -2,8 +2,8 @@
 /*
  * watch.c - a ctx as a file descriptor, in both directions.
  *
- * A watch is one poll in the ring.  It is memory of its own, since the kernel may have the poll for a
- * little longer than the ctx lives: ctx is NULL from then on, and the completion frees it.  The
+ * A watch is one poll in the ring.  It is memory of its own, since the kernel may have the poll for
+ * a little longer than the ctx lives: ctx is NULL from then on, and the completion frees it.  The
  * eventfd of a ctx is written once, when the ctx ends, and never read, so that every poller in any
  * loop, thread or process sees it, early or late.
  */

@@ -78,8 +78,8 @@ enum {
  * Results: 0; -EPERM, -ENOSYS, -ENOMEM, -EMFILE, -ENFILE. */
 int weir_uring_new_(struct weir_backend **be, unsigned ops, unsigned entries);
 
-/* The backend inner, which it takes over, with a clock that only advance() moves.  Results: 0; -ENOMEM
- * (inner stays the caller's). */
+/* The backend inner, which it takes over, with a clock that only advance() moves.  Results: 0;
+ * -ENOMEM (inner stays the caller's). */
 int weir_virtual_new_(struct weir_backend **be, struct weir_backend *inner);
 
 #endif

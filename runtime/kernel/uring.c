@@ -9,8 +9,8 @@
  * that finds no slot, or no submission entry, is parked in order.  Nothing is allocated after
  * weir_uring_new_().
  *
- * Two ops are the backend's own and always in flight: a read of the timerfd, and one of the eventfd by
- * which other threads wake the loop.
+ * Two ops are the backend's own and always in flight: a read of the timerfd, and one of the eventfd
+ * by which other threads wake the loop.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -244,7 +244,8 @@ static void retry_cancels(struct uring *u)
 	}
 }
 
-/* The next op on fd, in flight from slot *i on; the bucket's count says in most cases that there is none. */
+/* The next op on fd, in flight from slot *i on; the bucket's count says in most cases that there is
+ * none. */
 static struct weir_op *next_on(struct uring *u, int fd, unsigned *i)
 {
 	for (; *i < u->n_slots; (*i)++)
@@ -408,8 +409,8 @@ static void read_start(struct uring *u, struct weir_op *op, const struct weir_op
 	uring_submit(&u->be, op);
 }
 
-/* Which timers are due, and how often, the core computes from the clock, so that no tick can be lost:
- * not by a late read, and not by setting the timer while an expiry is unread. */
+/* Which timers are due, and how often, the core computes from the clock, so that no tick can be
+ * lost:  not by a late read, and not by setting the timer while an expiry is unread. */
 static void timer_complete(struct weir_op *op, int res)
 {
 	struct uring *u = weir_container_of(op, struct uring, timer_op);
@@ -475,8 +476,8 @@ static bool uring_busy(struct weir_backend *be)
 		(!weir_list_empty_(&u->parked) && u->free_slot != NO_SLOT);
 }
 
-/* One io_uring_enter.  A positive result does not mean that a completion is there, nor does an error mean that
- * there is none. */
+/* One io_uring_enter.  A positive result does not mean that a completion is there, nor does an
+ * error mean that there is none. */
 static int enter(struct uring *u, bool block)
 {
 	int rc;

@@ -2,8 +2,8 @@
 /*
  * virtual.c - a backend whose clock stands still until it is moved.
  *
- * Kernel ops are real, they go to the backend inside; time is a number.  The core moves it to the next
- * timer when every task sleeps and no kernel op is in flight, so a test of hours ends in
+ * Kernel ops are real, they go to the backend inside; time is a number.  The core moves it to the
+ * next timer when every task sleeps and no kernel op is in flight, so a test of hours ends in
  * microseconds, and every run sees the same times.
  */
 #include <stdlib.h>

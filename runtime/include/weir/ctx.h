@@ -45,8 +45,8 @@ struct weir_ctx {
 #define weir_ctx_init(ctx, parent)	\
 	weir_ctx_init_((ctx), (parent), WEIR_FOREVER, WEIR_HERE_)
 
-/* As weir_ctx_init(), and done with -ETIMEDOUT at time `deadline` of the loop's clock; at once if that
- * is not in the future.  A parent's earlier deadline holds. */
+/* As weir_ctx_init(), and done with -ETIMEDOUT at time `deadline` of the loop's clock; at once if
+ * that is not in the future.  A parent's earlier deadline holds. */
 #define weir_ctx_init_deadline(ctx, parent, deadline)	\
 	weir_ctx_init_((ctx), (parent), (deadline), WEIR_HERE_)
 
@@ -98,7 +98,8 @@ WEIR_API void *weir_ctx_get(const struct weir_ctx *ctx, const void *key);
 
 extern WEIR_API const struct weir_op_def weir_ctx_wait_def_;
 
-/* Awaits the end of a ctx, not necessarily the task's own.  Result: 0 (read weir_ctx_err() of it). */
+/* Awaits the end of a ctx, not necessarily the task's own.  Result: 0 (read weir_ctx_err() of
+ * it). */
 WEIR_MUST_USE static inline struct weir_op *weir_ctx_wait(struct weir_op *op, struct weir_ctx *ctx)
 {
 	weir_op_prepare_(op, &weir_ctx_wait_def_);
@@ -108,8 +109,8 @@ WEIR_MUST_USE static inline struct weir_op *weir_ctx_wait(struct weir_op *op, st
 
 /* ---- a part of a task under a ctx of its own ---- */
 
-/* The task of op is under ctx from here on, until weir_ctx_leave().  ctx is entered by one task at a
- * time; spawn into a group to share one. */
+/* The task of op is under ctx from here on, until weir_ctx_leave().  ctx is entered by one task at
+ * a time; spawn into a group to share one. */
 WEIR_API void weir_ctx_enter(struct weir_op *op, struct weir_ctx *ctx);
 
 /* The task is under what it was under before ctx.  Leave in the reverse order of entering. */
@@ -136,25 +137,25 @@ struct weir_after {
 WEIR_API void weir_ctx_after(struct weir_ctx *ctx, struct weir_after *a,
 			     void (*fn)(struct weir_after *a));
 
-/* True: fn will not run, by this call.  False: it has run, or was stopped before.  (Go's stop also says
- * false when f is started but has not finished; in one thread that is the same as has run.) */
+/* True: fn will not run, by this call.  False: it has run, or was stopped before.  (Go's stop also
+ * says false when f is started but has not finished; in one thread that is the same as has run.) */
 WEIR_API bool weir_ctx_after_stop(struct weir_after *a);
 
 /* ---- descriptors ---- */
 
-/* An eventfd, made by the first call and the same from then on, owned by ctx.  It becomes readable when
- * ctx is done and stays so: poll it from any thread, loop or process (never read it).  Writing to
- * it (weir_ctx_cancel_fd()) from anywhere cancels ctx.  While it exists the loop waits for
- * such a write rather than report a deadlock.  Results: the fd; -EMFILE, -ENFILE, -ENOMEM. */
+/* An eventfd, made by the first call and the same from then on, owned by ctx.  It becomes readable
+ * when ctx is done and stays so: poll it from any thread, loop or process (never read it).  Writing
+ * to it (weir_ctx_cancel_fd()) from anywhere cancels ctx.  While it exists the loop waits for such
+ * a write rather than report a deadlock.  Results: the fd; -EMFILE, -ENFILE, -ENOMEM. */
 WEIR_API int weir_ctx_fd(struct weir_ctx *ctx);
 
 /* Cancels the ctx that fd came from, cause -ECANCELED.  Any thread, any process that holds the
  * descriptor, a signal handler.  Results: 0; -errno of write(2). */
 WEIR_API int weir_ctx_cancel_fd(int fd);
 
-/* ctx is cancelled with cause when fd becomes readable or hangs up: a pidfd, a signalfd, a pressure fd, a
- * ctx fd of another loop.  fd stays the caller's and is not read; keep it open until ctx is done or
- * gone.  Results: 0; -ENOMEM. */
+/* ctx is cancelled with cause when fd becomes readable or hangs up: a pidfd, a signalfd, a pressure
+ * fd, a ctx fd of another loop.  fd stays the caller's and is not read; keep it open until ctx is
+ * done or gone.  Results: 0; -ENOMEM. */
 WEIR_API int weir_ctx_adopt(struct weir_ctx *ctx, int fd, int cause);
 
 /* ---- what the macros call ---- */

@@ -2,10 +2,10 @@
 /*
  * group.h - groups: tasks that live and end together; Go's errgroup and a nursery in one.
  *
- * Every task is in a group, and a group is over when all its tasks are.  The first task that returns an
- * error is the group's result, and cancels the others with that error as the cause.  Nothing can
- * be spawned into a group after that.  Whoever makes a group awaits weir_group_wait() before its
- * memory goes: so no task outlives the frame it was started from.
+ * Every task is in a group, and a group is over when all its tasks are.  The first task that
+ * returns an error is the group's result, and cancels the others with that error as the cause.
+ * Nothing can be spawned into a group after that.  Whoever makes a group awaits weir_group_wait()
+ * before its memory goes: so no task outlives the frame it was started from.
  *
  * Loop-thread only.  Differences from errgroup, on purpose: spawning after a failure is refused;
  * the -ECANCELED of a task that was cancelled never hides another task's real error.
@@ -49,7 +49,8 @@ struct weir_group {
 #define weir_group_init(g, parent, conf)	\
 	weir_group_init_((g), (parent), (conf), WEIR_HERE_)
 
-/* Ends a group that has no tasks and that nobody waits for.  weir_group_wait() has done so already. */
+/* Ends a group that has no tasks and that nobody waits for.  weir_group_wait() has done so
+ * already. */
 WEIR_API void weir_group_fini(struct weir_group *g);
 
 /* At most n tasks at a time; 0 none, negative any number (the start value).
@@ -74,7 +75,8 @@ WEIR_MUST_USE static inline struct weir_op *weir_group_wait(struct weir_op *op,
 }
 
 /* Awaits until the group is below its limit, first come first served, and holds a place, for
- * weir_group_unhold() and then weir_go(): see WEIR_GO.  Results: 0; the error of the group's ctx. */
+ * weir_group_unhold() and then weir_go(): see WEIR_GO.  Results: 0; the error of the group's
+ * ctx. */
 WEIR_MUST_USE static inline struct weir_op *weir_group_slot(struct weir_op *op,
 							    struct weir_group *g)
 {

@@ -58,15 +58,15 @@ struct weir_loop_stats {
  * -ENFILE; -EINVAL a conf out of range.  weir_explain() says it in words. */
 WEIR_API int weir_loop_new(struct weir_loop **loop, const struct weir_loop_conf *conf);
 
-/* Cancels what is left, lets it end (for at most WEIR_CLOSE_GRACE of real time), and frees the loop.  What was
- * left is a leak, reported with where it was made: tasks, ctxs, kernel ops, timers, with conf.check
- * descriptors.  Results: how many there were, 0 if none.  Memory that the kernel will not let go of in
- * time is leaked on purpose and counted.  NULL is ignored. */
+/* Cancels what is left, lets it end (for at most WEIR_CLOSE_GRACE of real time), and frees the
+ * loop.  What was left is a leak, reported with where it was made: tasks, ctxs, kernel ops, timers,
+ * with conf.check descriptors.  Results: how many there were, 0 if none.  Memory that the kernel
+ * will not let go of in time is leaked on purpose and counted.  NULL is ignored. */
 #define WEIR_CLOSE_GRACE	(2 * WEIR_S)
 WEIR_API int weir_loop_free(struct weir_loop *loop);
 
-/* Runs until no task is left in the loop's own group.  Results: the first error a task of it returned, 0;
- * -EDEADLK if all tasks are asleep and nothing can wake them, each await stack
+/* Runs until no task is left in the loop's own group.  Results: the first error a task of it
+ * returned, 0; -EDEADLK if all tasks are asleep and nothing can wake them, each await stack
  * reported (weir_loop_free() then unwinds them); -EBUSY inside itself; -EIO if the ring fails. */
 WEIR_API int weir_loop_run(struct weir_loop *loop);
 
@@ -82,8 +82,8 @@ WEIR_API int weir_loop_run(struct weir_loop *loop);
 WEIR_API int weir_loop_fd(struct weir_loop *loop);
 
 /* One turn: takes in completions, runs up to WEIR_TURN_TASKS tasks, submits.  Never blocks.
- * Results: the number of tasks left in the loop's own group; negative as weir_loop_run(), but for -EDEADLK.  If work is
- * left, the fd stays readable. */
+ * Results: the number of tasks left in the loop's own group; negative as weir_loop_run(), but for
+ * -EDEADLK.  If work is left, the fd stays readable. */
 WEIR_API int weir_loop_dispatch(struct weir_loop *loop);
 
 /* The group that weir_loop_run() waits for, and the ctx at the root of the tree. */
@@ -93,7 +93,8 @@ WEIR_API struct weir_ctx *weir_loop_ctx(struct weir_loop *loop);
 /* The loop's time: CLOCK_MONOTONIC as of the start of the turn, or virtual. */
 WEIR_API uint64_t weir_now(const struct weir_loop *loop);
 
-/* Moves a virtual clock on by ns; due timers fire in the next turn.  Results: 0; -EINVAL a real clock. */
+/* Moves a virtual clock on by ns; due timers fire in the next turn.  Results: 0; -EINVAL a real
+ * clock. */
 WEIR_API int weir_advance(struct weir_loop *loop, uint64_t ns);
 
 /* Random bits from the loop's seed; not for secrets. */

@@ -10,9 +10,9 @@
  * that did not win had no effect, and nothing of it is left when the await returns: what it
  * would have sent is still yours.  The task's own ctx needs no arm, it is checked first.
  *
- * One exception, the kernel's: a kernel op that had already completed when another arm won cannot be undone.
- * weir_select() then still returns the first, and the late one's arm[j].op.res holds its
- * result (>= 0) where a losing arm's is -ECANCELED; a late descriptor is closed and reads
+ * One exception, the kernel's: a kernel op that had already completed when another arm won cannot
+ * be undone.  weir_select() then still returns the first, and the late one's arm[j].op.res holds
+ * its result (>= 0) where a losing arm's is -ECANCELED; a late descriptor is closed and reads
  * -ECANCELED too.  Check it where a lost read would matter.
  */
 #ifndef WEIR_SELECT_H
@@ -45,8 +45,8 @@ static inline struct weir_op *weir_select_op_(struct weir_op *op, const struct w
 	return op;
 }
 
-/* Awaits the first of n arms.  Of several that are ready, each wins with the same probability (from the
- * loop's seeded random numbers, as in Go).  Results: the index of the arm, its own result in
+/* Awaits the first of n arms.  Of several that are ready, each wins with the same probability (from
+ * the loop's seeded random numbers, as in Go).  Results: the index of the arm, its own result in
  * arms[i].op.res; -EINVAL for more than WEIR_SELECT_MAX.  With n = 0 it waits for its ctx. */
 WEIR_MUST_USE static inline struct weir_op *weir_select(struct weir_op *op, struct weir_arm *arms,
 							unsigned n)

@@ -81,9 +81,9 @@ WEIR_MUST_USE static inline struct weir_op *weir_join(struct weir_op *op, struct
 	return op;
 }
 
-/* Spawns without macros, for C++ and for bodies known only at run time: copies size bytes of
- * frame, which begins with a struct weir_frame that needs no setting.  task, if not NULL,
- * receives a joinable task.  Results: those of weir_go(), and -EINVAL for a size that no frame has. */
+/* Spawns without macros, for C++ and for bodies known only at run time: copies size bytes of frame,
+ * which begins with a struct weir_frame that needs no setting.  task, if not NULL, receives a
+ * joinable task.  Results: those of weir_go(), and -EINVAL for a size that no frame has. */
 WEIR_API int weir_spawn(struct weir_group *g, weir_body *body, const void *frame, size_t size,
 			const struct weir_point *made, struct weir_task **task);
 
