@@ -133,8 +133,10 @@ static size_t hand_over(struct weir_chan *ch, const char *items, size_t n)
 
 		for (i = 0; i < op->u.wait.n && given < n; i++, given++)
 			weir_copy_(items_of(op) + i * ch->size, items + given * ch->size, ch->size);
+		dequeue(op, false);
+		op->u.wait.since = ch->stats.items;
 		ch->stats.items += i;
-		finish(op, false, (int)i);
+		weir_op_done_(op, (int)i);
 	}
 	return given;
 }
@@ -228,6 +230,7 @@ static bool recv_attempt(struct weir_op *op)
 
 	if (!ch)
 		return false;
+	op->u.wait.since = ch->stats.items;
 	op->res = (int)recv_now(ch, op->u.wait.arg, op->u.wait.n);
 	if (op->res > 0)
 		return true;

@@ -52,6 +52,7 @@ struct weir_chan {
 	unsigned reserved;
 	bool open;			/* neither closed nor hung up */
 	bool hungup;
+	unsigned producers, consumers;	/* pipeline workers at its ends */
 	struct weir_list senders, receivers;	/* ops; never both, and senders only if there is no room */
 	struct weir_loop *loop;
 	void (*drop)(void *arg, void *item);
@@ -205,7 +206,7 @@ static inline bool weir_chan_recv_attempt_(struct weir_op *op)
 	ch->head = ch->head + 1 == ch->cap ? 0 : ch->head + 1;
 	ch->len--;
 	ch->room++;
-	ch->stats.items++;
+	op->u.wait.since = ch->stats.items++;
 	op->res = 1;
 	return true;
 }
