@@ -21,6 +21,7 @@ void weir_group_init_(struct weir_group *g, struct weir_ctx *parent,
 	weir_list_init_(&g->ended);
 	weir_list_init_(&g->waiters);
 	weir_list_init_(&g->slots);
+	g->refuse.state = WEIR_AFTER_OVER_;
 }
 
 void weir_group_fini(struct weir_group *g)

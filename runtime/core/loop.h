@@ -56,6 +56,8 @@ void weir_task_resume_(struct weir_task *t);
 /* t's ctx has ended with err: whatever it awaits ends too, or will. */
 void weir_task_interrupt_(struct weir_task *t, int err);
 void weir_task_free_(struct weir_task *t);
+/* Takes back a task that was made and not started. */
+void weir_task_drop_(struct weir_task *t);
 /* t, of group g, has returned res; g may be gone after this. */
 void weir_group_ended_(struct weir_group *g, int res);
 

@@ -64,6 +64,15 @@ void weir_task_start_(struct weir_task *t)
 	weir_ready_(t);
 }
 
+void weir_task_drop_(struct weir_task *t)
+{
+	weir_list_remove_(&t->in_ctx);
+	t->group->active--;
+	t->ctx->loop->stats.tasks--;
+	t->ctx->loop->stats.spawned--;
+	weir_task_free_(t);
+}
+
 int weir_spawn(struct weir_group *g, weir_body *body, const void *frame, size_t size,
 	       const struct weir_point *made, struct weir_task **joinable)
 {
