@@ -10,6 +10,8 @@
 #include "weir/group.h"
 #include "weir/loop.h"
 #include "weir/op.h"
+#include "weir/pipeline.h"
+#include "weir/pool.h"
 #include "weir/port.h"
 #include "weir/select.h"
 #include "weir/task.h"
