@@ -78,8 +78,8 @@ unsigned weir_fd_notes_report_(struct weir_loop *loop)
 		if (!p)
 			continue;
 		n++;
-		weir_report_(loop, "weir: leak: descriptor %zu, opened by %s %s:%d  %s", fd, p->func,
-			     p->file, p->line, p->text);
+		weir_report_(loop, "weir: leak: descriptor %zu, opened by %s %s:%d  %s", fd,
+			     p->func, p->file, p->line, p->text);
 	}
 	return n;
 }

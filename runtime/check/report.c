@@ -65,7 +65,8 @@ static void arms(struct sink *s, struct weir_task *t)
 	if (t->op.state != WEIR_OP_WAITS_ || !t->op.def->arm_done)
 		return;
 	for (i = 0; i < c->n; i++)
-		say(s, "     arm %u: %s", i, c->arms[i].op.def ? c->arms[i].op.def->name : "unused");
+		say(s, "     arm %u: %s", i,
+		    c->arms[i].op.def ? c->arms[i].op.def->name : "unused");
 }
 
 static void stack(struct sink *s, struct weir_task *t)
@@ -75,8 +76,8 @@ static void stack(struct sink *s, struct weir_task *t)
 
 	for (f = t->leaf; ; f = f->up.caller) {
 		if (f->at)
-			say(s, "  #%u %s %s:%d  %s", depth, f->at->func, base(f->at->file), f->at->line,
-			    f->at->text);
+			say(s, "  #%u %s %s:%d  %s", depth, f->at->func, base(f->at->file),
+			    f->at->line, f->at->text);
 		else
 			say(s, "  #%u (has not begun)", depth);
 		depth++;
@@ -131,8 +132,8 @@ static void leaked_ctx(void *arg, struct weir_ctx *ctx)
 	if (ctx == &ctx->loop->ctx || ctx == &ctx->loop->group.ctx)
 		return;
 	s->n++;
-	say(s, "weir: leak: a %s made at %s", ctx->timed ? "ctx with a running timer" : "ctx or group",
-	    ctx->made);
+	say(s, "weir: leak: a %s made at %s",
+	    ctx->timed ? "ctx with a running timer" : "ctx or group", ctx->made);
 }
 
 static void leaked_op(void *arg, struct weir_op *op)

@@ -96,9 +96,12 @@ static void untime(struct weir_ctx *ctx)
 
 void weir_ctx_fini(struct weir_ctx *ctx)
 {
-	WEIR_CHECK_(weir_list_empty_(&ctx->tasks), "weir_ctx_fini() with tasks under it", ctx->made);
-	WEIR_CHECK_(weir_list_empty_(&ctx->children), "weir_ctx_fini() with a child left", ctx->made);
-	WEIR_CHECK_(weir_list_empty_(&ctx->waiters), "weir_ctx_fini() of a ctx waited for", ctx->made);
+	WEIR_CHECK_(weir_list_empty_(&ctx->tasks), "weir_ctx_fini() with tasks under it",
+		    ctx->made);
+	WEIR_CHECK_(weir_list_empty_(&ctx->children), "weir_ctx_fini() with a child left",
+		    ctx->made);
+	WEIR_CHECK_(weir_list_empty_(&ctx->waiters), "weir_ctx_fini() of a ctx waited for",
+		    ctx->made);
 	untime(ctx);
 	while (!weir_list_empty_(&ctx->afters))
 		weir_ctx_after_stop(weir_container_of(ctx->afters.next, struct weir_after, link));

@@ -18,7 +18,7 @@
 #include "core/watch.h"
 
 #define OPS_DEFAULT	1024u
-#define OPS_LIMIT	65536u	/* the kernel's completion queue holds 2 for each, at most 131,072 */
+#define OPS_LIMIT	65536u	/* the kernel's completion queue holds 131,072, 2 for each */
 #define ENTRIES_DEFAULT	128u
 #define ENTRIES_LIMIT	32768u
 
@@ -329,7 +329,8 @@ int weir_loop_free(struct weir_loop *loop)
 	weir_inbox_unref_(loop->inbox);
 	abandoned = in_flight(loop) > 0;
 	if (abandoned)
-		weir_report_(loop, "weir: leak: the kernel still holds %llu ops, their memory is abandoned",
+		weir_report_(loop,
+			     "weir: leak: the kernel holds %llu ops, their memory is abandoned",
 			     (unsigned long long)in_flight(loop));
 	loop->be->ops->free(loop->be);
 	if (loop->fd_notes)

@@ -111,8 +111,8 @@ void weir_timer_start_(struct weir_loop *loop, struct weir_timer *t, uint64_t du
 {
 	t->due = due;
 	t->fire = fire;
-	if (!loop->wheel.count++)
-		loop->wheel.base = loop->now;	/* after a long silence: fewer levels to fall through */
+	if (!loop->wheel.count++)	/* after a long silence: fewer levels to fall through */
+		loop->wheel.base = loop->now;
 	place(&loop->wheel, t);
 	weir_loop_touch_(loop);
 }

@@ -55,7 +55,7 @@ struct uring {
 	struct weir_list cancels;	/* ops in flight whose cancel found no entry */
 	struct weir_list dropped;	/* parked ops that were cancelled */
 	struct weir_list closers;	/* close ops waiting for the ops on their descriptor */
-	uint32_t ops_on[FD_BUCKETS];	/* ops in flight or parked, by descriptor modulo FD_BUCKETS: 0 means none */
+	uint32_t ops_on[FD_BUCKETS];	/* ops in flight or parked, by descriptor */
 
 	struct weir_op timer_op, wake_op;
 	uint64_t timer_count, wake_count;	/* what they read */
@@ -577,7 +577,8 @@ static void uring_stats(struct weir_backend *be, struct weir_backend_stats *stat
 	*stats = uring_of(be)->stats;
 }
 
-static void uring_each(struct weir_backend *be, void (*fn)(void *arg, struct weir_op *op), void *arg)
+static void uring_each(struct weir_backend *be, void (*fn)(void *arg, struct weir_op *op),
+		       void *arg)
 {
 	struct uring *u = uring_of(be);
 	struct weir_list *l;

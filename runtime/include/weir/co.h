@@ -54,7 +54,7 @@ struct weir_point {
 
 struct weir_frame {
 	weir_body *body;
-	const struct weir_point *at;		/* where it is suspended; NULL before its first step */
+	const struct weir_point *at;	/* where it is suspended; NULL before its first step */
 	union {
 		struct weir_frame *caller;
 		const struct weir_point *made;	/* a task's outermost frame: where it was spawned */

@@ -35,7 +35,7 @@ struct weir_group {
 	struct weir_group_conf conf;
 	int err;			/* the first real error */
 	int victim;			/* the first error that only told of ctx's end */
-	unsigned failures;		/* tasks that returned an error; min(this, max_errors) are in errors */
+	unsigned failures;		/* tasks that returned an error, more perhaps than fit */
 	unsigned active;		/* tasks that have not ended */
 	unsigned held;			/* places promised by weir_group_slot() */
 	int limit;

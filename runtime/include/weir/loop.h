@@ -49,7 +49,7 @@ struct weir_loop_stats {
 	uint64_t in_flight, parked;	/* now: in the kernel; waiting for room there */
 	uint64_t enters, wakeups;	/* system calls into the ring; those that slept */
 	uint64_t timer_sets;		/* timerfd_settime(2) */
-	uint64_t cq_overflows;		/* completions the kernel had to set aside; 0 if ops is honoured */
+	uint64_t cq_overflows;		/* completions the kernel had to set aside; should be 0 */
 	uint64_t unknown;		/* completions of no op: a bug, or a stranger in the ring */
 	uint64_t tasks, timers, ports;	/* now */
 };
