@@ -20,6 +20,8 @@
 extern "C" {
 #endif
 
+struct weir_interval;
+struct weir_limiter;
 struct weir_op;
 struct weir_task;
 
@@ -84,7 +86,7 @@ struct weir_wait {
 	void *obj;		/* the channel, semaphore, group... */
 	void *arg;		/* the item */
 	uint64_t n;		/* how many */
-	uint64_t since;		/* when it began to wait */
+	uint64_t since;		/* when it began to wait; after a receive: the item's number */
 };
 
 /* What an op that waits for the kernel keeps: one submission queue entry. */
@@ -103,6 +105,21 @@ struct weir_choice {
 	int winner;
 	int err;		/* cancelled: the result */
 	bool parking;		/* arms are still being started */
+};
+
+/* What an op that waits at a limiter keeps: its place in the queue. */
+struct weir_place {
+	struct weir_list link;
+	struct weir_limiter *limiter;
+	int64_t n;
+	double behind;		/* tokens of reservations made between it and the next one */
+	uint64_t arrival;
+};
+
+/* What an op that waits for an interval keeps. */
+struct weir_tick {
+	struct weir_timer timer;
+	struct weir_interval *interval;
 };
 
 /* What a job on the blocking pool keeps. */
@@ -125,6 +142,8 @@ struct weir_op {
 		struct weir_wait wait;
 		struct weir_kernel_args kernel;
 		struct weir_timer timer;
+		struct weir_place place;
+		struct weir_tick tick;
 		struct weir_choice choice;
 		struct weir_job_args job;
 		struct weir_task *next_ready;	/* while its task is in the run queue: a def's
