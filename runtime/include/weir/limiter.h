@@ -41,7 +41,7 @@ extern "C" {
 struct weir_loop;
 
 #define WEIR_RATE_INF		DBL_MAX		/* no limit; burst is ignored */
-#define WEIR_LIMITER_MAX	(1ll << 53)	/* burst at most: a double counts so far */
+#define WEIR_LIMITER_MAX	(1ll << 53)	/* burst at most: as far as a double can count */
 
 /* The arithmetic alone; see sync/bucket.h.  What was taken for a later time is gone already, so
  * tokens may be negative. */
@@ -50,7 +50,7 @@ struct weir_bucket {
 	double tokens;		/* at time `last` */
 	int64_t burst;
 	uint64_t last;
-	uint64_t last_event;	/* due time of the latest reservation, WEIR_FOREVER if none */
+	uint64_t last_event;	/* when the latest reservation is due; WEIR_FOREVER if none is */
 };
 
 struct weir_limiter {
@@ -58,7 +58,7 @@ struct weir_limiter {
 	struct weir_loop *loop;
 	struct weir_list waiters;	/* ops, first come first served */
 	struct weir_timer timer;	/* the first one's turn; runs while there are waiters */
-	double owed;			/* tokens taken by the waiters and by what came behind them */
+	double owed;			/* tokens taken by the waiters and those behind them */
 	uint64_t arrivals;		/* waits and reservations so far */
 };
 
@@ -85,7 +85,7 @@ WEIR_API int weir_limiter_init(struct weir_limiter *l, struct weir_loop *loop, d
 /* No task may wait. */
 WEIR_API void weir_limiter_fini(struct weir_limiter *l);
 
-/* Takes n tokens if they are there.  Results: 1; 0 they are not, nothing is taken; -EINVAL n < 0. */
+/* Takes n tokens if they are there.  Results: 1; 0 they are not, none is taken; -EINVAL n < 0. */
 WEIR_API WEIR_MUST_USE int weir_limiter_allow(struct weir_limiter *l, int64_t n);
 
 /* Takes n tokens, of those to come if need be: the caller acts at r->due, whatever happens to the
@@ -100,9 +100,9 @@ WEIR_API uint64_t weir_reservation_delay(const struct weir_reservation *r);
  * No effect if r is past due, refused or cancelled already. */
 WEIR_API void weir_reservation_cancel(struct weir_reservation *r);
 
-/* Awaits n tokens and takes them, behind all who wait.  Results: 0; at once and without taking any:
- * -E2BIG n > burst; -EINVAL n < 0; -ETIMEDOUT the ctx's deadline is before its turn.  It succeeds
- * if the deadline is its turn.  If the ctx is done before that, the place is given up. */
+/* Awaits n tokens and takes them, behind all who wait.  Results: 0; and at once, with none taken:
+ * -E2BIG n > burst; -EINVAL n < 0; -ETIMEDOUT its turn would come after the ctx's deadline (not if
+ * it comes at the deadline).  If the ctx is cancelled meanwhile its tokens are given back. */
 WEIR_API WEIR_MUST_USE struct weir_op *weir_limiter_wait(struct weir_op *op, struct weir_limiter *l,
 							 int64_t n);
 
