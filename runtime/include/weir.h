@@ -8,6 +8,8 @@
 #include "weir/co.h"
 #include "weir/ctx.h"
 #include "weir/group.h"
+#include "weir/interval.h"
+#include "weir/limiter.h"
 #include "weir/loop.h"
 #include "weir/op.h"
 #include "weir/pipeline.h"
