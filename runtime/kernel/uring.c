@@ -674,7 +674,7 @@ static int ring_init_or_smaller(struct io_uring *ring, unsigned *ops, unsigned e
 			nanosleep(&ms, NULL);
 		}
 		if (*ops / 2 < OPS_MIN || entries / 2 < ENTRIES_MIN)
-			return rc;
+			return -ENOMEM;
 		*ops /= 2;
 		entries /= 2;
 	}
