@@ -2,8 +2,8 @@
 /*
  * group.c - see group.h.
  *
- * `active` counts the tasks and the places that weir_group_slot() holds.  When it falls to 0 with someone
- * waiting, the group ends: its ctx leaves the tree, and nothing of it may be touched again.
+ * `active` counts the tasks and the places that weir_group_slot() holds.  When it falls to 0 with
+ * someone waiting, the group ends: its ctx leaves the tree, and nothing of it may be touched again.
  */
 #include "core/loop.h"
 

@@ -2,10 +2,10 @@
 /*
  * task.c - spawning, waiting, resuming, ending.
  *
- * A task is in exactly one of these states: ready (in the run queue, op.state DONE or IDLE), running
- * (op.state IDLE), waiting (op.state WAITS, some queue has its op or one of its arms), ended and
- * joinable (leaf NULL, in group->ended).  Its op belongs to what it waits for while it waits, so the
- * run queue may use the op's memory for its link.
+ * A task is in exactly one of these states: ready (in the run queue, op.state DONE or IDLE),
+ * running (op.state IDLE), waiting (op.state WAITS, some queue has its op or one of its arms),
+ * ended and joinable (leaf NULL, in group->ended).  Its op belongs to what it waits for while it
+ * waits, so the run queue may use the op's memory for its link.
  */
 #include <string.h>
 

@@ -2,9 +2,10 @@
 /*
  * crew.c - see crew.h.
  *
- * In order: a worker's item has a number, its place among all that the input channel ever gave.  A worker that is
- * done with item n sends when `turn` is n, and then sets it to n + 1.  With w workers the numbers in their hands lie
- * within w of turn, so those who wait need no more than w places.
+ * In order: a worker's item has a number, its place among all that the input channel ever gave.  A
+ * worker that is done with item n sends when `turn` is n, and then sets it to n + 1.  With w
+ * workers the numbers in their hands lie within w of turn, so those who wait need no more than w
+ * places.
  */
 #include <stdlib.h>
 #include <string.h>

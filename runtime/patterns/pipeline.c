@@ -2,9 +2,9 @@
 /*
  * pipeline.c - see pipeline.h.
  *
- * Each edge counts the workers at its two ends (chan->producers, chan->consumers): of all stages that share
- * it, so that fan-in closes after the last and fan-out hangs up after the last.  Whatever makes a worker
- * end, it passes worker_ended(), so no end of an edge is ever forgotten.
+ * Each edge counts the workers at its two ends (chan->producers, chan->consumers): of all stages
+ * that share it, so that fan-in closes after the last and fan-out hangs up after the last.
+ * Whatever makes a worker end, it passes worker_ended(), so no end of an edge is ever forgotten.
  */
 #include <stdio.h>
 #include <unistd.h>

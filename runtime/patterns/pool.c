@@ -2,8 +2,8 @@
 /*
  * pool.c - see pool.h.  A crew on a queue, in a group of its own.
  *
- * What the receipt says was submitted is what the queue took in; each such item is buffered, or with a worker,
- * or dropped, so the numbers add up at any moment at which no job runs.
+ * What the receipt says was submitted is what the queue took in; each such item is buffered, or
+ * with a worker, or dropped, so the numbers add up at any moment at which no job runs.
  */
 #include "core/loop.h"
 #include "weir/co.h"

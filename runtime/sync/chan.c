@@ -2,10 +2,10 @@
 /*
  * chan.c - bounded channels; the paths that chan.h leaves.
  *
- * Always: receivers wait only if nothing is buffered and no item's sender is first in line; senders wait only
- * if there is no room.  A partner that waits is served at once, in order, and the moment at
- * which it is taken out of its queue is the moment at which the item changes hands: an op is in a queue,
- * or it has its result, never both.
+ * Always: receivers wait only if nothing is buffered and no item's sender is first in line; senders
+ * wait only if there is no room.  A partner that waits is served at once, in order, and the moment
+ * at which it is taken out of its queue is the moment at which the item changes hands: an op is in
+ * a queue, or it has its result, never both.
  *
  * What waits among the senders is of three kinds: one item, a batch, a reservation (arg NULL).
  */
@@ -141,8 +141,8 @@ static size_t hand_over(struct weir_chan *ch, const char *items, size_t n)
 	return given;
 }
 
-/* Room has come: those who wait use it, in order.  Receivers may be waiting too, if what came before was
- * a reservation. */
+/* Room has come: those who wait use it, in order.  Receivers may be waiting too, if what came
+ * before was a reservation. */
 static void admit(struct weir_chan *ch)
 {
 	while (ch->room && !weir_list_empty_(&ch->senders)) {

@@ -11,13 +11,14 @@
  * either side are served in the order in which they came.  The compiler refuses an item of
  * another type.  A channel is the caller's memory, used by the loop's thread only.
  *
- * Nothing is lost or doubled.  An item is the sender's until the await of its send returns 1; one that was
- * not sent (-EPIPE, -ECANCELED) is still the sender's.  If a partner took part before a cancel came, the
- * await reports success, and the next await the cancel.
+ * Nothing is lost or doubled.  An item is the sender's until the await of its send returns 1; one
+ * that was not sent (-EPIPE, -ECANCELED) is still the sender's.  If a partner took part before a
+ * cancel came, the await reports success, and the next await the cancel.
  *
- * Differences from Go, on purpose: send on a closed channel and closing twice return -EPIPE, they do not
- * panic; blocked senders of a channel that closes get -EPIPE and keep their item; the receiver
- * may end a channel too (weir_chan_hangup()).  As in Go, NULL is a channel that is never ready.
+ * Differences from Go, on purpose: send on a closed channel and closing twice return -EPIPE, they
+ * do not panic; blocked senders of a channel that closes get -EPIPE and keep their item; the
+ * receiver may end a channel too (weir_chan_hangup()).  As in Go, NULL is a channel that is never
+ * ready.
  */
 #ifndef WEIR_CHAN_H
 #define WEIR_CHAN_H
@@ -75,8 +76,8 @@ struct weir_chan {
 /* Drops what is buffered and frees the ring.  No task may wait on the channel. */
 #define weir_chan_fini(ch)		weir_chan_fini_(weir_chan_any(ch))
 
-/* drop(arg, item) is called for each item that nobody will receive: when the receiver hangs up, and at
- * fini.  It may not wait. */
+/* drop(arg, item) is called for each item that nobody will receive: when the receiver hangs up, and
+ * at fini.  It may not wait. */
 #define weir_chan_on_drop(ch, fn, arg)	weir_chan_on_drop_(weir_chan_any(ch), (fn), (arg))
 
 /* Awaits until *item is sent.  Results: 1; -EPIPE closed or hung up, the item is still yours. */
@@ -87,8 +88,8 @@ struct weir_chan {
 #define weir_chan_recv(op, ch, item)	\
 	weir_chan_recv_((op), weir_chan_any(ch), WEIR_ROOM_(ch, item))
 
-/* Awaits room for at least one of n items, n >= 1, and sends as many as fit at once, from items[0] on;
- * like write(2).  Results: how many were sent; -EPIPE none was. */
+/* Awaits room for at least one of n items, n >= 1, and sends as many as fit at once, from items[0]
+ * on; like write(2).  Results: how many were sent; -EPIPE none was. */
 #define weir_chan_send_n(op, ch, items, n)	\
 	weir_chan_send_n_((op), weir_chan_any(ch), WEIR_ITEM_(ch, items), (n))
 
@@ -97,12 +98,12 @@ struct weir_chan {
 #define weir_chan_recv_n(op, ch, items, n)	\
 	weir_chan_recv_n_((op), weir_chan_any(ch), WEIR_ROOM_(ch, items), (n))
 
-/* Awaits a slot and keeps it for weir_chan_commit(), which never waits (so what is costly to make is
- * made only when there is room).  Capacity must not be 0.  Results: 1; -EPIPE; -EINVAL. */
+/* Awaits a slot and keeps it for weir_chan_commit(), which never waits (so what is costly to make
+ * is made only when there is room).  Capacity must not be 0.  Results: 1; -EPIPE; -EINVAL. */
 #define weir_chan_reserve(op, ch)	weir_chan_reserve_((op), weir_chan_any(ch))
 
-/* Uses a reserved slot, or gives it back unused.  Results: 1; -EPIPE closed or hung up since (the item
- * is still yours, the slot is gone). */
+/* Uses a reserved slot, or gives it back unused.  Results: 1; -EPIPE closed or hung up since (the
+ * item is still yours, the slot is gone). */
 #define weir_chan_commit(ch, item)	\
 	weir_chan_commit_(weir_chan_any(ch), WEIR_ITEM_(ch, item))
 #define weir_chan_release(ch)		weir_chan_release_(weir_chan_any(ch))

@@ -3,10 +3,10 @@
  * crew.h - workers that run the same coroutine: what a pool and a pipeline's stage have in common.
  * Programs use pool.h and pipeline.h.
  *
- * A worker has one frame for its job, as part of its own task, so a job costs no allocation.  Either
- * the coroutine runs once, and does its own receiving and sending; or it runs for each item of a
- * channel: the worker copies the pattern frame, receives into the `in` member, and runs the coroutine; if
- * that returns more than 0 and there is an output, the `out` member is sent.
+ * A worker has one frame for its job, as part of its own task, so a job costs no allocation.
+ * Either the coroutine runs once, and does its own receiving and sending; or it runs for each item
+ * of a channel: the worker copies the pattern frame, receives into the `in` member, and runs the
+ * coroutine; if that returns more than 0 and there is an output, the `out` member is sent.
  */
 #ifndef WEIR_CREW_H
 #define WEIR_CREW_H
@@ -47,8 +47,8 @@ struct weir_crew {
 	struct weir_list running;	/* workers in a job */
 };
 
-/* Starts n workers in group: all or none.  crew's fields are zero, but for in, out and ended.  In order: results are
- * sent in the order of the items; then nobody else may receive from in.
+/* Starts n workers in group: all or none.  crew's fields are zero, but for in, out and ended.  In
+ * order: results are sent in the order of the items; then nobody else may receive from in.
  * Results: 0; -ENOMEM; -EINVAL a number or sizes out of range; the group's error. */
 WEIR_API int weir_crew_start_(struct weir_crew *crew, struct weir_group *group,
 			      const struct weir_job *job, unsigned n, enum weir_crew_kind kind);

@@ -3,19 +3,20 @@
  * pipeline.h - generator, stages, sink, joined by channels.
  *
  * A stage is one coroutine, run by one or more workers, that receives from one channel and sends to
- * another; a generator only sends, a sink only receives.  The channels are the edges, and
- * their capacities the only buffers, so a slow stage holds up all above it.  Of the two kinds of stage
+ * another; a generator only sends, a sink only receives.  The channels are the edges, and their
+ * capacities the only buffers, so a slow stage holds up all above it.  Of the two kinds of stage
  *
  *   weir_pipeline_go()   runs the coroutine once a worker: it has its own loop and its own awaits on
  *                        channels; for generators, sinks, and whatever is not one item in, one item out.
  *   weir_pipeline_map()  runs it once an item: the item is in a member of its frame, the result in
  *                        another.  With .ordered, results leave in the order in which items came.
  *
- * How it ends.  A worker that returns 0 or more is at its end of input: when the last worker of all stages
- * that send into an edge has ended, the edge is closed, and what it holds drains.  When the last that receives
- * from an edge has ended, the edge is hung up: senders get -EPIPE, and a worker that returns that is not an error
- * but has been told to stop.  So the sink of a `head -1` stops the generator.  A worker that returns any
- * other error cancels all the others, wherever they wait, and is the result.
+ * How it ends.  A worker that returns 0 or more is at its end of input: when the last worker of all
+ * stages that send into an edge has ended, the edge is closed, and what it holds drains.  When the
+ * last that receives from an edge has ended, the edge is hung up: senders get -EPIPE, and a worker
+ * that returns that is not an error but has been told to stop.  So the sink of a `head -1` stops
+ * the generator.  A worker that returns any other error cancels all the others, wherever they wait,
+ * and is the result.
  *
  *	struct weir_pipeline p;
  *	struct weir_stage read, hash, print;	// in the frame; p, the stages and channels live until the wait ends
@@ -27,8 +28,8 @@
  *	...
  *	WEIR_AWAIT(rc, weir_pipeline_wait(op, &self->p));
  *
- * Add all stages before the next await.  If one cannot be added, weir_pipeline_cancel() and await the
- * end all the same.
+ * Add all stages before the next await.  If one cannot be added, weir_pipeline_cancel() and await
+ * the end all the same.
  */
 #ifndef WEIR_PIPELINE_H
 #define WEIR_PIPELINE_H
@@ -71,10 +72,10 @@ struct weir_stage {
 		.body = name, .pattern = &(const struct name){ __VA_ARGS__ },		\
 		.size = sizeof(struct name) })
 
-/* Adds a stage that runs the coroutine `name` for each item: the item in its frame's member in_member; if it returns more
- * than 0, out_member is sent on; 0 sends nothing; less ends the pipeline.  Other fields as given.  The members must
- * be of the channels' item sizes.  Results as above; -EINVAL also for sizes that differ, and for an ordered stage
- * that shares its input. */
+/* Adds a stage that runs the coroutine `name` for each item: the item in its frame's member
+ * in_member; if it returns more than 0, out_member is sent on; 0 sends nothing; less ends the
+ * pipeline.  Other fields as given.  The members must be of the channels' item sizes.  Results as
+ * above; -EINVAL also for sizes that differ, and for an ordered stage that shares its input. */
 #define weir_pipeline_map(p, stage, name, in_member, out_member, ...)			\
 	weir_pipeline_map_((p), (stage), &(const struct weir_job){			\
 		.body = name, .pattern = &(const struct name){ __VA_ARGS__ },		\
@@ -94,8 +95,9 @@ struct weir_stage {
 
 #define weir_pipeline_cancel(p, cause)	weir_group_cancel(&(p)->group, (cause))
 
-/* Awaits the end of all stages, as weir_group_wait().  Results: 0 all input has been through, or the sink had
- * enough; the first error.  After it weir_pipeline_fini(); the channels are the caller's to fini. */
+/* Awaits the end of all stages, as weir_group_wait().  Results: 0 all input has been through, or
+ * the sink had enough; the first error.  After it weir_pipeline_fini(); the channels are the
+ * caller's to fini. */
 #define weir_pipeline_wait(op, p)	weir_group_wait((op), &(p)->group)
 WEIR_API void weir_pipeline_fini(struct weir_pipeline *p);
 
@@ -103,9 +105,9 @@ WEIR_API void weir_pipeline_fini(struct weir_pipeline *p);
  * output, a worker on average; NULL if nobody has waited. */
 WEIR_API const struct weir_stage *weir_pipeline_bottleneck(const struct weir_pipeline *p);
 
-/* Writes a table to fd: for each stage its workers, items in and out, and the time that its input edge was
- * waited for because it was full and its output edge because it was empty; and the bottleneck.
- * Between weir_pipeline_init() and _fini().  Results: 0; -errno of write(2). */
+/* Writes a table to fd: for each stage its workers, items in and out, and the time that its input
+ * edge was waited for because it was full and its output edge because it was empty; and the
+ * bottleneck.  Between weir_pipeline_init() and _fini().  Results: 0; -errno of write(2). */
 WEIR_API int weir_pipeline_print(const struct weir_pipeline *p, int fd);
 
 WEIR_API void weir_pipeline_init_(struct weir_pipeline *p, struct weir_ctx *ctx, const char *made);

@@ -66,9 +66,10 @@ struct weir_pool {
 #define WEIR_POOL(name, type)	struct name { struct weir_pool pool; type *item_; }
 #define weir_pool_any(p)	((struct weir_pool *)(void *)(p))
 
-/* Makes a pool under ctx and starts its workers.  Each job runs the coroutine `name`, the item in its frame's
- * `member`; other fields as given: weir_pool_init(p, ctx, conf, fetch, url, .db = db).
- * Results: 0; -ENOMEM; -EINVAL workers or sizes out of range; ctx's error.  On failure nothing is left to fini. */
+/* Makes a pool under ctx and starts its workers.  Each job runs the coroutine `name`, the item in
+ * its frame's `member`; other fields as given: weir_pool_init(p, ctx, conf, fetch, url, .db = db).
+ * Results: 0; -ENOMEM; -EINVAL workers or sizes out of range; ctx's error.  On failure nothing is
+ * left to fini. */
 #define weir_pool_init(p, ctx, conf, name, member, ...)					\
 	weir_pool_init_(weir_pool_any(p), (ctx), (conf), &(const struct weir_job){	\
 		.body = name, .pattern = &(const struct name){ __VA_ARGS__ },		\
@@ -76,8 +77,9 @@ struct weir_pool {
 		.in_size = WEIR_SAME_(((struct name *)0)->member, *(p)->item_) },	\
 		NULL, WEIR_HERE_)
 
-/* As weir_pool_init(), and each job that returns more than 0 has its frame's member `out` sent to the channel
- * results (backpressure reaches the job).  The channel stays the caller's; it is not closed. */
+/* As weir_pool_init(), and each job that returns more than 0 has its frame's member `out` sent to
+ * the channel results (backpressure reaches the job).  The channel stays the caller's; it is not
+ * closed. */
 #define weir_pool_init_results(p, ctx, conf, name, member, out_member, results, ...)	\
 	weir_pool_init_(weir_pool_any(p), (ctx), (conf), &(const struct weir_job){	\
 		.body = name, .pattern = &(const struct name){ __VA_ARGS__ },		\
@@ -94,7 +96,8 @@ struct weir_pool {
 #define weir_pool_try_submit(p, item)	\
 	weir_chan_try_send_(&weir_pool_any(p)->queue, WEIR_ITEM_(p, item))
 
-/* No more jobs: those that are queued and running are finished, then the pool ends.  Results: 0; -EPIPE. */
+/* No more jobs: those that are queued and running are finished, then the pool ends.  Results: 0;
+ * -EPIPE. */
 #define weir_pool_close(p)		weir_chan_close_(&weir_pool_any(p)->queue)
 
 /* Cancels all jobs with the cause (0: none); nothing further is run. */
@@ -103,8 +106,8 @@ struct weir_pool {
 /* Awaits the end of all workers, as weir_group_wait().  Results: see the top. */
 #define weir_pool_wait(op, p)		weir_group_wait((op), &weir_pool_any(p)->group)
 
-/* The coroutine weir_pool_drain closes the pool and waits for its end for at most ns; then it aborts what is
- * left, telling conf.late of each job that was still running, and waits for that.
+/* The coroutine weir_pool_drain closes the pool and waits for its end for at most ns; then it
+ * aborts what is left, telling conf.late of each job that was still running, and waits for that.
  *	WEIR_CALL(rc, self->drain, weir_pool_drain, .pool = weir_pool_any(&self->pool), .ns = 5 * WEIR_S);
  * Results: 0 drained; -ETIMEDOUT aborted; or the error that ended the pool. */
 struct weir_pool_drain {
