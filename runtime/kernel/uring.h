@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * uring.h - what the two halves of the io_uring backend share: uring.c, the ring, its clock and its
+ * turn; and uring_ops.c, the way of an op through the ring.
+ */
+#ifndef WEIR_KERNEL_URING_H
+#define WEIR_KERNEL_URING_H
+
+#include <liburing.h>
+
+#include "kernel/backend.h"
+
+#define NO_SLOT		UINT32_MAX
+#define FD_BUCKETS	256u	/* see ops_on */
+
+struct slot {
+	struct weir_op *op;
+	uint32_t generation;
+	uint32_t next_free;
+	bool polling;		/* the op met -EAGAIN: a poll stands in for it */
+};
+
+struct uring {
+	struct weir_backend be;
+	struct io_uring ring;
+	struct slot *slots;
+	unsigned n_slots;
+	uint32_t free_slot;
+	struct weir_list parked;	/* ops waiting for a slot or an entry */
+	struct weir_list cancels;	/* ops in flight whose cancel found no entry */
+	struct weir_list dropped;	/* parked ops that were cancelled */
+	struct weir_list closers;	/* close ops waiting for the ops on their descriptor */
+	uint32_t ops_on[FD_BUCKETS];	/* ops in flight or parked, by descriptor */
+
+	struct weir_op timer_op, wake_op;
+	uint64_t timer_count, wake_count;	/* what they read */
+	int timer_fd, wake_fd, notify_fd;
+	uint64_t due, armed;		/* what the timerfd should be set to, and is */
+	bool closing;
+
+	struct weir_backend_stats stats;
+};
+
+static inline struct uring *uring_of(struct weir_backend *be)
+{
+	return weir_container_of(be, struct uring, be);
+}
+
+void weir_uring_ops_init_(struct uring *u);
+bool weir_uring_submit_(struct weir_backend *be, struct weir_op *op);
+void weir_uring_cancel_(struct weir_backend *be, struct weir_op *op);
+void weir_uring_each_(struct weir_backend *be, void (*fn)(void *arg, struct weir_op *op),
+		      void *arg);
+
+/* What waited for room goes to the kernel, as far as there is room. */
+void weir_uring_flush_(struct uring *u);
+/* Ends the ops whose completions are there. */
+void weir_uring_reap_(struct uring *u);
+
+#endif
