@@ -138,6 +138,13 @@ static bool sleep_attempt(struct weir_op *op)
 	return true;
 }
 
+/* An arm of a select has no task before it is tried, so only now is it known whose clock counts. */
+static bool sleep_for_attempt(struct weir_op *op)
+{
+	op->u.timer.due = weir_time_add(weir_op_loop(op)->now, op->u.timer.due);
+	return sleep_attempt(op);
+}
+
 static bool sleep_park(struct weir_op *op)
 {
 	weir_timer_start_(weir_op_loop(op), &op->u.timer, op->u.timer.due, sleep_fire);
@@ -150,18 +157,23 @@ static bool sleep_cancel(struct weir_op *op)
 	return true;
 }
 
-const struct weir_op_def weir_sleep_def_ = {
+static const struct weir_op_def sleep_def = {
 	.name = "sleep", .attempt = sleep_attempt, .park = sleep_park, .cancel = sleep_cancel,
+};
+static const struct weir_op_def sleep_for_def = {
+	.name = "sleep", .attempt = sleep_for_attempt, .park = sleep_park, .cancel = sleep_cancel,
 };
 
 struct weir_op *weir_sleep_until(struct weir_op *op, uint64_t t)
 {
-	weir_op_prepare_(op, &weir_sleep_def_);
+	weir_op_prepare_(op, &sleep_def);
 	op->u.timer.due = t;
 	return op;
 }
 
 struct weir_op *weir_sleep(struct weir_op *op, uint64_t ns)
 {
-	return weir_sleep_until(op, weir_time_add(weir_op_loop(op)->now, ns));
+	weir_op_prepare_(op, &sleep_for_def);
+	op->u.timer.due = ns;
+	return op;
 }
