@@ -29,7 +29,7 @@ struct weir_loop {
 	struct weir_backend *be;
 	bool in_turn, embedded, nudged;
 	char *stack;			/* of the turn: what lies below it is a coroutine's local */
-	unsigned watches;		/* internal kernel ops that may wake the loop from outside */
+	unsigned watches;		/* kernel ops that may wake the loop from outside */
 	unsigned jobs;			/* on the blocking pool */
 	uint64_t random[2];
 

@@ -166,7 +166,8 @@ bool weir_pause_(struct weir_task *t)
 
 void weir_op_done_(struct weir_op *op, int res)
 {
-	WEIR_CHECK_(op->state == WEIR_OP_WAITS_, "an op ended that nobody waits for", op->def->name);
+	WEIR_CHECK_(op->state == WEIR_OP_WAITS_, "an op ended that nobody waits for",
+		    op->def->name);
 	op->res = res;
 	op->state = WEIR_OP_DONE_;
 	if (op->flags & WEIR_OP_ARM_) {

@@ -168,7 +168,8 @@ static int put(int fd, const char *line, int len)
 
 #define ROW	160	/* bytes of a table row; a longer name is cut */
 
-static int print_stage(const struct weir_pipeline *p, const struct weir_stage *s, uint64_t total, int fd)
+static int print_stage(const struct weir_pipeline *p, const struct weir_stage *s, uint64_t total,
+		       int fd)
 {
 	struct blame b = blame_of(p, s);
 	char in[24] = "-", out[24] = "-", line[ROW];
@@ -190,10 +191,11 @@ int weir_pipeline_print(const struct weir_pipeline *p, int fd)
 	const struct weir_list *l;
 	char line[ROW];
 	int rc = put(fd, line, snprintf(line, sizeof line, "%-14s %7s %12s %12s %10s %10s\n",
-					"stage", "workers", "in", "out", "input full", "out empty"));
+				     "stage", "workers", "in", "out", "input full", "out empty"));
 
 	for (l = p->stages.next; rc == 0 && l != &p->stages; l = l->next)
-		rc = print_stage(p, weir_container_of(l, struct weir_stage, link), end - p->began, fd);
+		rc = print_stage(p, weir_container_of(l, struct weir_stage, link), end - p->began,
+				 fd);
 	if (rc == 0 && worst)
 		rc = put(fd, line, snprintf(line, sizeof line, "bottleneck: %.64s\n",
 					    worst->name ? worst->name : "?"));

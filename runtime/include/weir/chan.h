@@ -54,7 +54,7 @@ struct weir_chan {
 	bool open;			/* neither closed nor hung up */
 	bool hungup;
 	unsigned producers, consumers;	/* pipeline workers at its ends */
-	struct weir_list senders, receivers;	/* ops; never both, and senders only if there is no room */
+	struct weir_list senders, receivers;	/* ops; never both, senders only without room */
 	struct weir_loop *loop;
 	void (*drop)(void *arg, void *item);
 	void *drop_arg;

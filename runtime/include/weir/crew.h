@@ -39,11 +39,11 @@ struct weir_crew {
 	unsigned workers;		/* that have not ended */
 	uint64_t finished, failed, aborted, dropped;	/* jobs */
 
-	struct weir_op **turns;		/* in order only: who waits to send item n, at n % n_turns */
+	struct weir_op **turns;		/* in order only: who waits to send item n */
 	unsigned n_turns;
 	uint64_t turn;			/* the number of the item that may be sent next */
 
-	int (*ended)(struct weir_crew *crew, int rc);	/* a worker ends with rc; returns what counts */
+	int (*ended)(struct weir_crew *crew, int rc);	/* of a worker; returns what counts */
 	struct weir_list running;	/* workers in a job */
 };
 

@@ -57,7 +57,7 @@ enum {	/* weir_op_def.flags */
 	WEIR_GIVES_FD_ = 1,	/* a result >= 0 is a descriptor, closed if nobody takes it */
 	WEIR_FILLS_ = 2,	/* the kernel writes into the op's buffer */
 	WEIR_INTERNAL_ = 4,	/* the runtime's own: no task waits, not counted as in flight */
-	WEIR_UNINTERRUPTED_ = 8,	/* not ended by the task's ctx, starts even if that is done */
+	WEIR_UNINTERRUPTED_ = 8,	/* not ended by the task's ctx, starts though it is done */
 };
 
 enum {	/* weir_op.state */

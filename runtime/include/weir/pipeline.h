@@ -6,8 +6,9 @@
  * another; a generator only sends, a sink only receives.  The channels are the edges, and their
  * capacities the only buffers, so a slow stage holds up all above it.  Of the two kinds of stage
  *
- *   weir_pipeline_go()   runs the coroutine once a worker: it has its own loop and its own awaits on
- *                        channels; for generators, sinks, and whatever is not one item in, one item out.
+ *   weir_pipeline_go()   runs the coroutine once a worker: it has its own loop and its own awaits
+ *                        on channels; for generators, sinks, and whatever is not one item in, one
+ *                        item out.
  *   weir_pipeline_map()  runs it once an item: the item is in a member of its frame, the result in
  *                        another.  With .ordered, results leave in the order in which items came.
  *
@@ -19,7 +20,7 @@
  * and is the result.
  *
  *	struct weir_pipeline p;
- *	struct weir_stage read, hash, print;	// in the frame; p, the stages and channels live until the wait ends
+ *	struct weir_stage read, hash, print;	// in the frame, as the channels are
  *
  *	weir_pipeline_init(&self->p, weir_op_ctx(op));
  *	self->hash = (struct weir_stage){ .name = "hash", .workers = 4, .ordered = true,

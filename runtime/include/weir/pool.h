@@ -2,7 +2,7 @@
 /*
  * pool.h - a worker pool: so many jobs at a time, so many waiting, no more.
  *
- *	struct fetch { struct weir_frame co; struct url url; ... };	// a job: one coroutine per item
+ *	struct fetch { struct weir_frame co; struct url url; ... };	// a job: a coroutine per item
  *	static WEIR_CO(fetch, self, op) { ... self->url ... }
  *	WEIR_END
  *
@@ -17,8 +17,8 @@
  *
  * Ends in one of three ways, all of them reported by weir_pool_wait():
  *   close   queued and running jobs are finished, then the workers go: 0.
- *   error   the first job that returns less than 0 cancels the others, in the midst of what they await, kernel
- *           ops included; that error is the result.
+ *   error   the first job that returns less than 0 cancels the others, in the midst of what they
+ *           await, kernel ops included; that error is the result.
  *   cancel  the parent ctx, or weir_pool_abort(): the same, with the ctx's error.
  * In the last two, jobs that had not begun are not run but given to the drop hook.  A job that
  * fails without harm to the others returns 0 and says so in its result.
@@ -108,7 +108,8 @@ struct weir_pool {
 
 /* The coroutine weir_pool_drain closes the pool and waits for its end for at most ns; then it
  * aborts what is left, telling conf.late of each job that was still running, and waits for that.
- *	WEIR_CALL(rc, self->drain, weir_pool_drain, .pool = weir_pool_any(&self->pool), .ns = 5 * WEIR_S);
+ *	WEIR_CALL(rc, self->drain, weir_pool_drain,
+ *		  .pool = weir_pool_any(&self->pool), .ns = 5 * WEIR_S);
  * Results: 0 drained; -ETIMEDOUT aborted; or the error that ended the pool. */
 struct weir_pool_drain {
 	struct weir_frame co;
