@@ -124,8 +124,8 @@ static WEIR_CO(crew_worker, self, op)
 			break;
 		self->sent = 0;
 		if (self->crew->turns)
-			WEIR_TRY(self->rc, out, turn_wait(op, self->crew, self->number));
-		if (self->rc > 0 && self->crew->out)
+			WEIR_AWAIT(self->sent, turn_wait(op, self->crew, self->number));
+		if (self->sent == 0 && self->rc > 0 && self->crew->out)
 			WEIR_AWAIT(self->sent, weir_chan_send_(op, self->crew->out, self->frame +
 							       self->crew->job.out));
 		if (self->crew->turns)
@@ -135,7 +135,6 @@ static WEIR_CO(crew_worker, self, op)
 			break;
 		}
 	}
-out:
 	self->crew->workers--;
 	WEIR_RETURN(self->crew->ended ? self->crew->ended(self->crew, self->rc) : self->rc);
 }

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pipeline.c - end of input, failure and hang-up, wherever they strike, and who is to blame.
+ *
+ * The pipeline under test: a generator of numbers, a stage that squares them, a sink that keeps them.
+ * Each of the three can be told to fail or to stop at a number.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "harness.h"
+#include "weir.h"
+
+#define N	1000
+
+WEIR_CHAN(numbers, int);
+WEIR_CHAN(squares, long);
+
+struct plan {
+	int n;				/* numbers to generate */
+	int gen_fails, map_fails, sink_fails, sink_stops;	/* at this number; 0: never */
+	unsigned workers, cap;
+	bool ordered;
+	uint64_t gen_ns, map_ns, sink_ns;	/* time that each spends on an item */
+	bool uneven;			/* ... the stage more on some */
+};
+
+static struct {
+	long sum;
+	int received, generated;
+	long last;
+	bool in_order;
+	int dropped;
+	char table[2048];
+	char bottleneck[32];
+} seen;
+
+struct generate {
+	struct weir_frame co;
+	const struct plan *plan;
+	struct numbers *out;
+	int i;
+};
+
+static WEIR_CO(generate, self, op)
+{
+	int rc;
+
+	for (; self->i < self->plan->n; self->i++) {
+		if (self->i && self->i == self->plan->gen_fails)
+			WEIR_RETURN(-ENOENT);
+		WEIR_AWAIT(rc, weir_sleep(op, self->plan->gen_ns));
+		if (rc < 0)
+			WEIR_RETURN(rc);
+		WEIR_AWAIT(rc, weir_chan_send(op, self->out, &self->i));
+		if (rc < 0)
+			WEIR_RETURN(rc);
+		seen.generated++;
+	}
+	WEIR_RETURN(0);
+}
+WEIR_END
+
+struct square {
+	struct weir_frame co;
+	const struct plan *plan;
+	int n;
+	long result;
+};
+
+static WEIR_CO(square, self, op)
+{
+	int rc;
+
+	if (self->n && self->n == self->plan->map_fails)
+		WEIR_RETURN(-EDOM);
+	WEIR_AWAIT(rc, weir_sleep(op, self->plan->uneven ? (uint64_t)(self->n * 7 % 5) * WEIR_MS
+							 : self->plan->map_ns));
+	if (rc < 0)
+		WEIR_RETURN(rc);
+	self->result = (long)self->n * self->n;
+	WEIR_RETURN(self->n % 10 != 9);	/* every tenth is left out */
+}
+WEIR_END
+
+struct keep {
+	struct weir_frame co;
+	const struct plan *plan;
+	struct squares *in;
+	long v;
+};
+
+static WEIR_CO(keep, self, op)
+{
+	int rc;
+
+	for (;;) {
+		WEIR_AWAIT(rc, weir_chan_recv(op, self->in, &self->v));
+		if (rc <= 0)
+			WEIR_RETURN(rc);
+		if (self->v < seen.last)
+			seen.in_order = false;
+		seen.last = self->v;
+		seen.sum += self->v;
+		if (seen.received && seen.received == self->plan->sink_fails)
+			WEIR_RETURN(-ENOSPC);
+		if (++seen.received == self->plan->sink_stops)
+			WEIR_RETURN(0);
+		WEIR_AWAIT(rc, weir_sleep(op, self->plan->sink_ns));
+	}
+}
+WEIR_END
+
+struct whole {
+	struct weir_frame co;
+	const struct plan *plan;
+	struct weir_pipeline p;
+	struct weir_stage gen, map, sink;
+	struct numbers numbers;
+	struct squares squares;
+	int rc, *result;
+};
+
+static void note_drop(void *arg, void *item)
+{
+	(void)arg;
+	(void)item;
+	seen.dropped++;
+}
+
+static void keep_table(const struct weir_pipeline *p)
+{
+	const struct weir_stage *worst = weir_pipeline_bottleneck(p);
+	int fds[2];
+
+	ck_assert_int_eq(pipe(fds), 0);
+	ck_assert_int_eq(weir_pipeline_print(p, fds[1]), 0);
+	close(fds[1]);
+	ck_assert_int_gt(read(fds[0], seen.table, sizeof seen.table - 1), 0);
+	close(fds[0]);
+	strcpy(seen.bottleneck, worst ? worst->name : "none");
+}
+
+static WEIR_CO(whole, self, op)
+{
+	seen.in_order = true;
+	weir_pipeline_init(&self->p, weir_op_ctx(op));
+	ck_assert_int_eq(weir_chan_init(&self->numbers, weir_op_loop(op), self->plan->cap), 0);
+	ck_assert_int_eq(weir_chan_init(&self->squares, weir_op_loop(op), self->plan->cap), 0);
+	weir_chan_on_drop(&self->numbers, note_drop, NULL);
+	self->gen = (struct weir_stage){ .name = "generate", .out = weir_chan_any(&self->numbers) };
+	self->map = (struct weir_stage){ .name = "square", .in = weir_chan_any(&self->numbers),
+		.out = weir_chan_any(&self->squares), .workers = self->plan->workers,
+		.ordered = self->plan->ordered };
+	self->sink = (struct weir_stage){ .name = "keep", .in = weir_chan_any(&self->squares) };
+	ck_assert_int_eq(weir_pipeline_go(&self->p, &self->gen, generate, .plan = self->plan,
+					  .out = &self->numbers), 0);
+	ck_assert_int_eq(weir_pipeline_map(&self->p, &self->map, square, n, result,
+					   .plan = self->plan), 0);
+	ck_assert_int_eq(weir_pipeline_go(&self->p, &self->sink, keep, .plan = self->plan,
+					  .in = &self->squares), 0);
+	WEIR_AWAIT(*self->result, weir_pipeline_wait(op, &self->p));
+	keep_table(&self->p);
+	weir_pipeline_fini(&self->p);
+	weir_chan_fini(&self->numbers);
+	weir_chan_fini(&self->squares);
+	WEIR_RETURN(0);
+}
+WEIR_END
+
+#define PLAN(...)	(&(struct plan){ .n = N, __VA_ARGS__ })
+
+static int run(struct weir_loop *loop, const struct plan *plan)
+{
+	int result = 1;
+
+	memset(&seen, 0, sizeof seen);
+	ck_assert_int_eq(weir_run(loop, whole, .plan = plan, .result = &result), 0);
+	return result;
+}
+
+static long sum_of_squares(int n)
+{
+	long sum = 0;
+	int i;
+
+	for (i = 0; i < n; i++)
+		sum += i % 10 != 9 ? (long)i * i : 0;
+	return sum;
+}
+
+START_TEST(end_of_input_drains_every_edge)
+{
+	struct weir_loop *loop = test_loop();
+	unsigned cap, workers;
+
+	for (cap = 0; cap <= 64; cap = cap ? cap * 8 : 1)
+		for (workers = 1; workers <= 9; workers += 4) {
+			ck_assert_int_eq(run(loop, PLAN(.cap = cap, .workers = workers)), 0);
+			ck_assert_int_eq(seen.received, N / 10 * 9);
+			ck_assert_int_eq(seen.sum, sum_of_squares(N));
+			ck_assert_int_eq(seen.dropped, 0);
+		}
+	test_loop_free(loop);
+}
+END_TEST
+
+START_TEST(an_ordered_stage_keeps_the_order_of_its_input)
+{
+	struct weir_loop *loop = test_loop();
+	unsigned workers;
+
+	for (workers = 1; workers <= 8; workers++) {
+		ck_assert_int_eq(run(loop, PLAN(.cap = workers % 3, .workers = workers,
+						.ordered = true, .uneven = true)), 0);
+		ck_assert_int_eq(seen.sum, sum_of_squares(N));
+		ck_assert(seen.in_order);
+	}
+	ck_assert_int_eq(run(loop, PLAN(.workers = 8, .uneven = true)), 0);
+	ck_assert_int_eq(seen.sum, sum_of_squares(N));
+	ck_assert(!seen.in_order);	/* so the uneven times did try it */
+	test_loop_free(loop);
+}
+END_TEST
+
+START_TEST(workers_work_at_the_same_time)
+{
+	struct weir_loop *loop = test_loop();
+	uint64_t began = weir_now(loop), one;
+
+	ck_assert_int_eq(run(loop, PLAN(.map_ns = WEIR_MS, .cap = 4)), 0);
+	one = weir_now(loop) - began;
+	began = weir_now(loop);
+	ck_assert_int_eq(run(loop, PLAN(.map_ns = WEIR_MS, .cap = 4, .workers = 10,
+					.ordered = true)), 0);
+	ck_assert_uint_eq(one, N * WEIR_MS);
+	ck_assert_uint_le(weir_now(loop) - began, N / 10 * WEIR_MS + WEIR_MS);
+	test_loop_free(loop);
+}
+END_TEST
+
+START_TEST(a_failure_anywhere_ends_all_and_is_the_result)
+{
+	struct weir_loop *loop = test_loop();
+	unsigned cap;
+
+	for (cap = 0; cap <= 16; cap += 4) {
+		ck_assert_int_eq(run(loop, PLAN(.cap = cap, .workers = 3, .gen_fails = 500)), -ENOENT);
+		ck_assert_int_eq(run(loop, PLAN(.cap = cap, .workers = 3, .map_fails = 500)), -EDOM);
+		ck_assert_int_lt(seen.received, 500);
+		ck_assert_int_eq(run(loop, PLAN(.cap = cap, .workers = 3, .sink_fails = 5)), -ENOSPC);
+		ck_assert_int_lt(seen.generated, 6 + 2 * (int)cap + 10);	/* upstream was let go */
+		ck_assert_int_eq(run(loop, PLAN(.cap = cap, .workers = 3, .ordered = true,
+						.uneven = true, .map_fails = 500)), -EDOM);
+	}
+	test_loop_free(loop);
+}
+END_TEST
+
+START_TEST(a_sink_that_has_enough_stops_the_generator)
+{
+	struct weir_loop *loop = test_loop();
+	unsigned cap;
+
+	for (cap = 0; cap <= 16; cap += 4) {
+		ck_assert_int_eq(run(loop, PLAN(.cap = cap, .workers = 3, .sink_stops = 10)), 0);
+		ck_assert_int_eq(seen.received, 10);
+		ck_assert_int_lt(seen.generated, 12 + 2 * (int)cap + 10);
+		ck_assert_int_eq(run(loop, PLAN(.cap = cap, .workers = 3, .sink_stops = 10,
+						.ordered = true, .uneven = true)), 0);
+		ck_assert_int_eq(seen.received, 10);
+	}
+	test_loop_free(loop);
+}
+END_TEST
+
+START_TEST(the_slowest_stage_is_named)
+{
+	struct weir_loop *loop = test_loop();
+
+	ck_assert_int_eq(run(loop, PLAN(.cap = 4, .gen_ns = 100, .map_ns = 1000, .sink_ns = 200)), 0);
+	ck_assert_str_eq(seen.bottleneck, "square");
+	ck_assert_ptr_nonnull(strstr(seen.table, "bottleneck: square"));
+	ck_assert_ptr_nonnull(strstr(seen.table, "generate"));
+	ck_assert_int_eq(run(loop, PLAN(.cap = 4, .gen_ns = 1000, .map_ns = 100, .sink_ns = 200)), 0);
+	ck_assert_str_eq(seen.bottleneck, "generate");
+	ck_assert_int_eq(run(loop, PLAN(.cap = 4, .gen_ns = 100, .map_ns = 200, .sink_ns = 1000)), 0);
+	ck_assert_str_eq(seen.bottleneck, "keep");
+	test_loop_free(loop);
+}
+END_TEST
+
+/* ---- fan-in and fan-out ---- */
+
+struct fan {
+	struct weir_frame co;
+	struct weir_pipeline p;
+	struct weir_stage gen[3], sink[2];
+	struct numbers ch;
+	long *sum;
+	int i;
+};
+
+struct count {
+	struct weir_frame co;
+	int n;
+	long *sum;
+};
+
+static WEIR_CO(count, self, op)
+{
+	*self->sum += self->n;
+	WEIR_RETURN(0);
+}
+WEIR_END
+
+static WEIR_CO(fan, self, op)
+{
+	static const struct plan short_plan = { .n = 10 };
+	static const struct plan long_plan = { .n = 100, .gen_ns = 10 };
+	int i, rc;
+
+	weir_pipeline_init(&self->p, weir_op_ctx(op));
+	ck_assert_int_eq(weir_chan_init(&self->ch, weir_op_loop(op), 2), 0);
+	for (i = 0; i < 3; i++) {
+		self->gen[i] = (struct weir_stage){ .name = "in", .out = weir_chan_any(&self->ch) };
+		rc = weir_pipeline_go(&self->p, &self->gen[i], generate, .out = &self->ch,
+				      .plan = i == 1 ? &long_plan : &short_plan);
+		ck_assert_int_eq(rc, 0);
+	}
+	for (i = 0; i < 2; i++) {
+		self->sink[i] = (struct weir_stage){ .name = "out", .workers = 2,
+			.in = weir_chan_any(&self->ch) };
+		rc = weir_pipeline_each(&self->p, &self->sink[i], count, n, .sum = self->sum);
+		ck_assert_int_eq(rc, 0);
+	}
+	WEIR_AWAIT(rc, weir_pipeline_wait(op, &self->p));
+	weir_pipeline_fini(&self->p);
+	weir_chan_fini(&self->ch);
+	WEIR_RETURN(rc);
+}
+WEIR_END
+
+START_TEST(fan_in_closes_after_the_last_producer)
+{
+	struct weir_loop *loop = test_loop();
+	long sum = 0;
+
+	ck_assert_int_eq(weir_run(loop, fan, .sum = &sum), 0);
+	ck_assert_int_eq(sum, 45 + 4950 + 45);
+	test_loop_free(loop);
+}
+END_TEST
+
+/* ---- what is refused ---- */
+
+START_TEST(a_stage_that_makes_no_sense_is_refused)
+{
+	struct weir_loop *loop = test_loop();
+	struct weir_pipeline p;
+	struct weir_stage s, t;
+	struct numbers numbers;
+	struct squares squares;
+	unsigned n;
+	int rc;
+
+	ck_assert_int_eq(weir_chan_init(&numbers, loop, 1), 0);
+	ck_assert_int_eq(weir_chan_init(&squares, loop, 1), 0);
+	weir_pipeline_init(&p, weir_loop_ctx(loop));
+	s = (struct weir_stage){ .out = weir_chan_any(&squares) };
+	ck_assert_int_eq(weir_pipeline_map(&p, &s, square, n, result), -EINVAL);	/* no input */
+	s = (struct weir_stage){ .in = weir_chan_any(&squares), .out = weir_chan_any(&squares) };
+	ck_assert_int_eq(weir_pipeline_map(&p, &s, square, n, result), -EINVAL);	/* sizes */
+	s = (struct weir_stage){ .in = weir_chan_any(&numbers), .workers = WEIR_WORKERS_MAX + 1 };
+	ck_assert_int_eq(weir_pipeline_each(&p, &s, count, n), -EINVAL);
+	s = (struct weir_stage){ .out = weir_chan_any(&numbers), .ordered = true };
+	ck_assert_int_eq(weir_pipeline_go(&p, &s, generate), -EINVAL);
+	for (n = 1, rc = -ENOMEM; rc == -ENOMEM; n++) {
+		s = (struct weir_stage){ .in = weir_chan_any(&numbers), .workers = 3, .ordered = true,
+			.out = weir_chan_any(&squares) };
+		test_fail_alloc(n);
+		rc = weir_pipeline_map(&p, &s, square, n, result);
+		ck_assert(test_fail_alloc(0) == (rc == -ENOMEM));
+	}
+	ck_assert_int_eq(rc, 0);
+	t = (struct weir_stage){ .in = weir_chan_any(&numbers) };
+	ck_assert_int_eq(weir_pipeline_each(&p, &t, count, n), -EINVAL);	/* order is not shared */
+	weir_pipeline_cancel(&p, 0);
+	while (p.group.active)
+		ck_assert_int_ge(weir_loop_dispatch(loop), 0);
+	weir_group_fini(&p.group);
+	weir_pipeline_fini(&p);
+	weir_chan_fini(&numbers);
+	weir_chan_fini(&squares);
+	test_loop_free(loop);
+}
+END_TEST
+
+TESTS("pipeline", end_of_input_drains_every_edge, an_ordered_stage_keeps_the_order_of_its_input,
+      workers_work_at_the_same_time, a_failure_anywhere_ends_all_and_is_the_result,
+      a_sink_that_has_enough_stops_the_generator, the_slowest_stage_is_named,
+      fan_in_closes_after_the_last_producer, a_stage_that_makes_no_sense_is_refused)
