@@ -156,7 +156,7 @@ COROUTINES = $(shell grep -l WEIR_END $(SOURCES))
 LINT_FLAGS = -std=gnu17 $(WARN) -Iruntime/include -Iruntime -Itests
 lint:		## format, clang-tidy and what the compilers know of coroutines
 	$(call say,LINT,style)
-	$Q tests/style $(SOURCES) $(HEADERS)
+	$Q printf '%s\n' $(SOURCES) $(HEADERS) | xargs -P $(JOBS) -n 8 tests/style
 	$(call say,LINT,coroutines)
 	$Q clang -fsyntax-only $(LINT_FLAGS) -Werror -Wconditional-uninitialized $(SOURCES)
 	$Q gcc -fsyntax-only $(LINT_FLAGS) -Werror -DWEIR_CO_LINT -Wjump-misses-init $(COROUTINES)

@@ -2,7 +2,7 @@
 /*
  * pool.h - a worker pool: so many jobs at a time, so many waiting, no more.
  *
- *	struct fetch { struct weir_frame co; struct url url; ... };	// a job: a coroutine per item
+ *	struct fetch { struct weir_frame co; struct url url; ... };	// one coroutine per item
  *	static WEIR_CO(fetch, self, op) { ... self->url ... }
  *	WEIR_END
  *
