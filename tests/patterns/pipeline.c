@@ -2,8 +2,8 @@
 /*
  * pipeline.c - end of input, failure and hang-up, wherever they strike, and who is to blame.
  *
- * The pipeline under test: a generator of numbers, a stage that squares them, a sink that keeps them.
- * Each of the three can be told to fail or to stop at a number.
+ * The pipeline under test: a generator of numbers, a stage that squares them, a sink that keeps
+ * them.  Each of the three can be told to fail or to stop at a number.
  */
 #include <string.h>
 #include <unistd.h>

@@ -2,8 +2,8 @@
 /*
  * pool.c - the worker pool: drains, aborts, fails, and in each case a receipt that adds up.
  *
- * A job is a number and what to do with it; the boss submits a list of them and then ends the pool in the
- * way that the test is about.
+ * A job is a number and what to do with it; the boss submits a list of them and then ends the pool
+ * in the way that the test is about.
  */
 #include <liburing.h>
 #include <unistd.h>
