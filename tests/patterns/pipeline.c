@@ -245,11 +245,15 @@ START_TEST(a_failure_anywhere_ends_all_and_is_the_result)
 	unsigned cap;
 
 	for (cap = 0; cap <= 16; cap += 4) {
-		ck_assert_int_eq(run(loop, PLAN(.cap = cap, .workers = 3, .gen_fails = 500)), -ENOENT);
-		ck_assert_int_eq(run(loop, PLAN(.cap = cap, .workers = 3, .map_fails = 500)), -EDOM);
+		ck_assert_int_eq(run(loop, PLAN(.cap = cap, .workers = 3, .gen_fails = 500)),
+				 -ENOENT);
+		ck_assert_int_eq(run(loop, PLAN(.cap = cap, .workers = 3, .map_fails = 500)),
+				 -EDOM);
 		ck_assert_int_lt(seen.received, 500);
-		ck_assert_int_eq(run(loop, PLAN(.cap = cap, .workers = 3, .sink_fails = 5)), -ENOSPC);
-		ck_assert_int_lt(seen.generated, 6 + 2 * (int)cap + 10);	/* upstream was let go */
+		ck_assert_int_eq(run(loop, PLAN(.cap = cap, .workers = 3, .sink_fails = 5)),
+				 -ENOSPC);
+		/* upstream was let go */
+		ck_assert_int_lt(seen.generated, 6 + 2 * (int)cap + 10);
 		ck_assert_int_eq(run(loop, PLAN(.cap = cap, .workers = 3, .ordered = true,
 						.uneven = true, .map_fails = 500)), -EDOM);
 	}
@@ -278,13 +282,16 @@ START_TEST(the_slowest_stage_is_named)
 {
 	struct weir_loop *loop = test_loop();
 
-	ck_assert_int_eq(run(loop, PLAN(.cap = 4, .gen_ns = 100, .map_ns = 1000, .sink_ns = 200)), 0);
+	ck_assert_int_eq(run(loop, PLAN(.cap = 4, .gen_ns = 100, .map_ns = 1000, .sink_ns = 200)),
+			 0);
 	ck_assert_str_eq(seen.bottleneck, "square");
 	ck_assert_ptr_nonnull(strstr(seen.table, "bottleneck: square"));
 	ck_assert_ptr_nonnull(strstr(seen.table, "generate"));
-	ck_assert_int_eq(run(loop, PLAN(.cap = 4, .gen_ns = 1000, .map_ns = 100, .sink_ns = 200)), 0);
+	ck_assert_int_eq(run(loop, PLAN(.cap = 4, .gen_ns = 1000, .map_ns = 100, .sink_ns = 200)),
+			 0);
 	ck_assert_str_eq(seen.bottleneck, "generate");
-	ck_assert_int_eq(run(loop, PLAN(.cap = 4, .gen_ns = 100, .map_ns = 200, .sink_ns = 1000)), 0);
+	ck_assert_int_eq(run(loop, PLAN(.cap = 4, .gen_ns = 100, .map_ns = 200, .sink_ns = 1000)),
+			 0);
 	ck_assert_str_eq(seen.bottleneck, "keep");
 	test_loop_free(loop);
 }
@@ -368,7 +375,8 @@ START_TEST(a_stage_that_makes_no_sense_is_refused)
 	ck_assert_int_eq(weir_chan_init(&squares, loop, 1), 0);
 	weir_pipeline_init(&p, weir_loop_ctx(loop));
 	s = (struct weir_stage){ .out = weir_chan_any(&squares) };
-	ck_assert_int_eq(weir_pipeline_map(&p, &s, square, n, result), -EINVAL);	/* no input */
+	/* no input */
+	ck_assert_int_eq(weir_pipeline_map(&p, &s, square, n, result), -EINVAL);
 	s = (struct weir_stage){ .in = weir_chan_any(&squares), .out = weir_chan_any(&squares) };
 	ck_assert_int_eq(weir_pipeline_map(&p, &s, square, n, result), -EINVAL);	/* sizes */
 	s = (struct weir_stage){ .in = weir_chan_any(&numbers), .workers = WEIR_WORKERS_MAX + 1 };
@@ -376,15 +384,16 @@ START_TEST(a_stage_that_makes_no_sense_is_refused)
 	s = (struct weir_stage){ .out = weir_chan_any(&numbers), .ordered = true };
 	ck_assert_int_eq(weir_pipeline_go(&p, &s, generate), -EINVAL);
 	for (n = 1, rc = -ENOMEM; rc == -ENOMEM; n++) {
-		s = (struct weir_stage){ .in = weir_chan_any(&numbers), .workers = 3, .ordered = true,
-			.out = weir_chan_any(&squares) };
+		s = (struct weir_stage){ .in = weir_chan_any(&numbers), .workers = 3,
+			.ordered = true, .out = weir_chan_any(&squares) };
 		test_fail_alloc(n);
 		rc = weir_pipeline_map(&p, &s, square, n, result);
 		ck_assert(test_fail_alloc(0) == (rc == -ENOMEM));
 	}
 	ck_assert_int_eq(rc, 0);
 	t = (struct weir_stage){ .in = weir_chan_any(&numbers) };
-	ck_assert_int_eq(weir_pipeline_each(&p, &t, count, n), -EINVAL);	/* order is not shared */
+	/* order is not shared */
+	ck_assert_int_eq(weir_pipeline_each(&p, &t, count, n), -EINVAL);
 	weir_pipeline_cancel(&p, 0);
 	while (p.group.active)
 		ck_assert_int_ge(weir_loop_dispatch(loop), 0);

@@ -273,7 +273,8 @@ START_TEST(a_drain_past_its_deadline_aborts_and_names_who_was_late)
 	ck_assert_int_eq(seen.late, 2);
 	ck_assert_uint_eq(r.aborted, 2);
 	ck_assert_uint_eq(r.dropped, 4);
-	ck_assert_uint_eq(weir_now(loop) - began, 20 * WEIR_S);	/* it waits for those who are late */
+	/* it waits for those who are late */
+	ck_assert_uint_eq(weir_now(loop) - began, 20 * WEIR_S);
 	ck_adds_up(&r);
 	test_loop_free(loop);
 }
