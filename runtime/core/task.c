@@ -148,13 +148,13 @@ void weir_task_resume_(struct weir_task *t)
 
 bool weir_park_(struct weir_task *t, struct weir_op *op)
 {
-	(void)t;
+	WEIR_CHECK_(op == &t->op, "await of an op that is not the task's own", op->def->name);
 	op->state = WEIR_OP_WAITS_;
 	op->flags &= (uint8_t)~WEIR_OP_CANCELLED_;
 	if (!op->def->park(op))
 		return false;
 	op->state = WEIR_OP_IDLE_;
-	return true;
+	return --op->budget ? true : weir_pause_(t);
 }
 
 bool weir_pause_(struct weir_task *t)
@@ -209,9 +209,12 @@ void weir_check_buffer_(const struct weir_loop *loop, const void *p)
 
 /* ---- yield ---- */
 
+/* As an arm of a select it wins if no other is ready. */
 static bool yield_park(struct weir_op *op)
 {
 	op->res = 0;
+	if (op->flags & WEIR_OP_ARM_)
+		return true;
 	op->state = WEIR_OP_DONE_;
 	weir_ready_(weir_op_task(op));
 	return false;
@@ -249,6 +252,10 @@ static bool join_park(struct weir_op *op)
 {
 	struct weir_task *t = op->u.wait.obj;
 
+	if (t->joiner) {	/* another arm of the same select */
+		op->res = -EBUSY;
+		return true;
+	}
 	t->joiner = op;
 	return false;
 }

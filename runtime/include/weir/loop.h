@@ -72,8 +72,9 @@ WEIR_API int weir_loop_run(struct weir_loop *loop);
 
 /* rc of weir_go() into the loop's own group, or else of weir_loop_run(). */
 #define weir_run(loop, name, ...) __extension__ ({					\
-	int run_rc_ = weir_go(weir_loop_group(loop), name, __VA_ARGS__);		\
-	run_rc_ ? run_rc_ : weir_loop_run(loop);					\
+	struct weir_loop *run_loop_ = (loop);						\
+	int run_rc_ = weir_go(weir_loop_group(run_loop_), name, __VA_ARGS__);		\
+	run_rc_ ? run_rc_ : weir_loop_run(run_loop_);					\
 })
 
 /* A descriptor that is readable whenever weir_loop_dispatch() has something to do, timers included.
