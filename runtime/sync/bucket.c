@@ -109,7 +109,8 @@ static double promised_since(const struct weir_bucket *b, const struct weir_rese
 	return -seconds(clamp_ns(r->due - b->last_event)) * r->rate;
 }
 
-double weir_bucket_cancel_at_(struct weir_bucket *b, uint64_t t, struct weir_reservation *r)
+double weir_bucket_cancel_at_(struct weir_bucket *b, uint64_t t, struct weir_reservation *r,
+			      double most)
 {
 	double n = (double)r->n, restore, tokens, burst = (double)b->burst;
 
@@ -119,6 +120,8 @@ double weir_bucket_cancel_at_(struct weir_bucket *b, uint64_t t, struct weir_res
 	restore = n - promised_since(b, r);
 	if (restore <= 0)
 		return 0;
+	if (restore > most)
+		restore = most;
 	tokens = weir_bucket_tokens_at_(b, t) + restore;
 	set(b, t, tokens < burst ? tokens : burst);
 	if (r->due == b->last_event) {

@@ -34,8 +34,10 @@ int weir_bucket_reserve_at_(struct weir_bucket *b, uint64_t t, int64_t n, uint64
 /* Takes n tokens, whether or not they are there. */
 void weir_bucket_take_at_(struct weir_bucket *b, uint64_t t, int64_t n);
 
-/* Returns how many tokens r gave back. */
-double weir_bucket_cancel_at_(struct weir_bucket *b, uint64_t t, struct weir_reservation *r);
+/* Gives back what r took, less what was promised since; at most `most`.  (When reservations were
+ * cancelled out of order, Go's reckoning may come to more than r's n.)  Returns how many tokens. */
+double weir_bucket_cancel_at_(struct weir_bucket *b, uint64_t t, struct weir_reservation *r,
+			      double most);
 
 /* What was gained until t is so at the old rate and burst. */
 void weir_bucket_set_rate_at_(struct weir_bucket *b, uint64_t t, double rate);

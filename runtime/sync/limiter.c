@@ -146,14 +146,20 @@ static bool wait_park(struct weir_op *op)
 	return false;
 }
 
-/* Whose turn is now is served first: so a wait whose turn is its deadline succeeds, though the ctx
- * ends before the limiter's timer has fired.  An arm has to withdraw, whatever the time. */
+/* A deadline does not undo what came before it or with it, though the task may not have seen it
+ * yet; a cancel does.  An arm that does not win must have had no effect, whatever ended it. */
+static bool stands(const struct weir_op *op, int err)
+{
+	return err == -ETIMEDOUT && !(op->flags & WEIR_OP_ARM_);
+}
+
 static bool wait_cancel(struct weir_op *op)
 {
 	struct weir_limiter *l = op->u.place.limiter;
 	bool first;
 
-	if (l->timer.due <= l->loop->now && !(op->flags & WEIR_OP_ARM_)) {
+	/* The ctx's timer fires before the limiter's, which was started later for the same time. */
+	if (stands(op, weir_op_ctx(op)->err) && l->timer.due <= l->loop->now) {
 		weir_timer_stop_(l->loop, &l->timer);
 		turn_has_come(&l->timer);
 		if (op->state == WEIR_OP_DONE_)
@@ -169,12 +175,11 @@ static bool wait_cancel(struct weir_op *op)
 	return true;
 }
 
-/* A deadline does not undo what came before it, though the task may not have seen it yet. */
 static void wait_revoke(struct weir_op *op, int err)
 {
 	struct weir_limiter *l = op->u.place.limiter;
 
-	if (err == -ETIMEDOUT && !(op->flags & WEIR_OP_ARM_))
+	if (stands(op, err))
 		return;
 	op->res = err;
 	give_back(l, op->u.place.n);
@@ -236,7 +241,7 @@ uint64_t weir_reservation_delay(const struct weir_reservation *r)
 void weir_reservation_cancel(struct weir_reservation *r)
 {
 	struct weir_limiter *l = r->limiter;
-	double restored = weir_bucket_cancel_at_(&l->bucket, now(l), r);
+	double restored = weir_bucket_cancel_at_(&l->bucket, now(l), r, (double)r->n);
 	struct weir_list *at = l->waiters.prev;
 
 	while (at != &l->waiters && op_of(at)->u.place.arrival > r->arrival)

@@ -41,6 +41,12 @@ static struct weir_reservation reserve(uint64_t t, int64_t n, uint64_t due)
 	return r;
 }
 
+/* As Go does it. */
+static double cancel(uint64_t t, struct weir_reservation *r)
+{
+	return weir_bucket_cancel_at_(&b, t, r, (double)INFINITY);
+}
+
 static void ck_tokens(uint64_t t, double tokens)
 {
 	ck_assert_double_eq_tol(weir_bucket_tokens_at_(&b, t * D), tokens, 1e-9);
@@ -225,7 +231,7 @@ START_TEST(a_refusal_changes_nothing)
 	before = b;
 	ck_assert_int_eq(weir_bucket_reserve_at_(&b, 2 * D, 3, NEVER, &r), -E2BIG);
 	ck_assert_int_eq(weir_bucket_reserve_at_(&b, 2 * D, 2, D - 1, &r), -ETIMEDOUT);
-	weir_bucket_cancel_at_(&b, 2 * D, &r);
+	cancel(2 * D, &r);
 	ck_allow(2, 2, 0);
 	ck_assert_int_eq(memcmp(&b, &before, sizeof b), 0);
 	ck_assert_int_eq(weir_bucket_reserve_at_(&b, 2 * D, 2, D, &r), 0);
@@ -239,7 +245,7 @@ START_TEST(a_cancel_gives_all_back_if_nobody_came_after)
 	weir_bucket_init_(&b, 10, 2);
 	reserve(0, 2, 0);
 	r = reserve(0, 2, 2);
-	weir_bucket_cancel_at_(&b, D, &r);
+	cancel(D, &r);
 	reserve(1, 2, 2);
 }
 END_TEST
@@ -251,7 +257,7 @@ START_TEST(a_cancel_after_the_due_time_gives_nothing_back)
 	weir_bucket_init_(&b, 10, 2);
 	reserve(0, 2, 0);
 	r = reserve(0, 2, 2);
-	weir_bucket_cancel_at_(&b, 3 * D, &r);
+	cancel(3 * D, &r);
 	reserve(3, 2, 4);
 }
 END_TEST
@@ -264,7 +270,7 @@ START_TEST(a_cancel_gives_nothing_back_that_was_promised_since)
 	reserve(0, 2, 0);
 	r = reserve(0, 1, 1);
 	reserve(0, 1, 2);
-	weir_bucket_cancel_at_(&b, 0, &r);
+	cancel(0, &r);
 	reserve(0, 1, 3);
 }
 END_TEST
@@ -277,7 +283,7 @@ START_TEST(a_cancel_gives_the_rest_back)
 	reserve(0, 2, 0);
 	r = reserve(0, 2, 2);
 	reserve(0, 1, 3);
-	weir_bucket_cancel_at_(&b, 2 * D, &r);
+	cancel(2 * D, &r);
 	reserve(2, 2, 4);
 }
 END_TEST
@@ -291,8 +297,8 @@ START_TEST(two_cancels_in_reverse_order_add_up)
 	a = reserve(0, 3, 3);
 	reserve(0, 1, 4);
 	c = reserve(0, 1, 5);
-	weir_bucket_cancel_at_(&b, D, &c);
-	weir_bucket_cancel_at_(&b, D, &a);
+	cancel(D, &c);
+	cancel(D, &a);
 	reserve(1, 3, 5);
 }
 END_TEST
@@ -304,10 +310,27 @@ START_TEST(a_second_cancel_gives_nothing_back)
 	weir_bucket_init_(&b, 10, 2);
 	reserve(0, 2, 0);
 	r = reserve(0, 2, 2);
-	ck_assert_double_eq(weir_bucket_cancel_at_(&b, 0, &r), 2);
-	ck_assert_double_eq(weir_bucket_cancel_at_(&b, 0, &r), 0);
+	ck_assert_double_eq(cancel(0, &r), 2);
+	ck_assert_double_eq(cancel(0, &r), 0);
 	ck_tokens(0, 0);
 	reserve(0, 2, 2);
+}
+END_TEST
+
+START_TEST(a_cancel_out_of_order_gives_back_more_than_was_taken_only_as_go_does_it)
+{
+	struct weir_reservation a, c;
+	double most;
+
+	for (most = 1; most <= 2; most++) {
+		weir_bucket_init_(&b, 10, 3);
+		reserve(0, 3, 0);
+		a = reserve(0, 3, 3);
+		c = reserve(0, 1, 4);
+		cancel(D, &a);
+		reserve(1, 1, 3);
+		ck_assert_double_eq_tol(weir_bucket_cancel_at_(&b, D, &c, most), most, 1e-9);
+	}
 }
 END_TEST
 
@@ -319,7 +342,7 @@ START_TEST(a_cancel_while_the_rate_is_infinite_gives_nothing_back)
 	reserve(0, 1, 0);
 	r = reserve(0, 1, 1);
 	weir_bucket_set_rate_at_(&b, 0, WEIR_RATE_INF);
-	weir_bucket_cancel_at_(&b, 0, &r);
+	cancel(0, &r);
 	weir_bucket_set_rate_at_(&b, 0, 10);
 	ck_tokens(0, -1);
 }
@@ -355,7 +378,7 @@ START_TEST(a_cancel_after_a_new_rate_counts_by_the_old)
 	reserve(0, 2, 0);
 	r = reserve(0, 2, 4);
 	weir_bucket_set_rate_at_(&b, 2 * D, 10);
-	weir_bucket_cancel_at_(&b, 2 * D, &r);
+	cancel(2 * D, &r);
 	reserve(2, 2, 3);
 }
 END_TEST
@@ -434,7 +457,7 @@ static bool play(const char *call, const char *at, const char *arg, const char *
 	else if (strcmp(call, "reserve") == 0)
 		return reserved(r, weir_bucket_reserve_at_(&b, t, n, NEVER, r), result);
 	else if (strcmp(call, "cancel") == 0)
-		weir_bucket_cancel_at_(&b, t, r);
+		cancel(t, r);
 	else if (strcmp(call, "setlimit") == 0)
 		weir_bucket_set_rate_at_(&b, t, rate_of(arg));
 	else if (strcmp(call, "setburst") == 0)
@@ -498,6 +521,7 @@ TESTS("bucket",
       a_cancel_gives_the_rest_back,
       two_cancels_in_reverse_order_add_up,
       a_second_cancel_gives_nothing_back,
+      a_cancel_out_of_order_gives_back_more_than_was_taken_only_as_go_does_it,
       a_cancel_while_the_rate_is_infinite_gives_nothing_back,
       a_new_rate_holds_from_then_on,
       a_new_burst_holds_from_then_on,

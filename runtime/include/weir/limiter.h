@@ -16,7 +16,8 @@
  *
  * The arithmetic is Go's, digit for digit.  Differences from Go, on purpose:
  * - A negative n is -EINVAL; Go adds tokens.
- * - A reservation is cancelled once, then never again; Go gives tokens back each time.
+ * - A reservation is cancelled once, then never again, and gives back no more than it took; Go
+ *   gives tokens back each time, and too many if others were cancelled out of order.
  * - A reservation that would never be due (rate 0, no tokens left) is -ERANGE, and takes none.
  * - Who waits holds a place, not a time.  A new rate holds for those who already wait: 0 halts
  *   them, an infinite one lets all go.  When one is cancelled, those behind it move up.  (Go keeps
