@@ -2,12 +2,13 @@
 /*
  * chan.c - bounded channels; the paths that chan.h leaves.
  *
- * Always: receivers wait only if nothing is buffered and no item's sender is first in line; senders
- * wait only if there is no room.  A partner that waits is served at once, in order, and the moment
- * at which it is taken out of its queue is the moment at which the item changes hands: an op is in
- * a queue, or it has its result, never both.
+ * Always: senders wait only if there is no room, receivers only if nothing is buffered.  If a
+ * receiver and an item's sender both wait, they are arms of one select, which may not serve itself:
+ * anyone else would have met one of them.  The moment at which an op is taken out of its queue is
+ * the moment at which the item changes hands: an op waits, or it has its result, never both.
  *
- * What waits among the senders is of three kinds: one item, a batch, a reservation (arg NULL).
+ * What waits among the senders is of three kinds: one item, a batch, and a reservation (arg NULL),
+ * which keeps its place in line for room, but no item from a receiver.
  */
 #include <stdlib.h>
 
@@ -23,8 +24,8 @@ int weir_chan_init_(struct weir_chan *ch, struct weir_loop *loop, size_t size, s
 	    __builtin_mul_overflow(size, cap, &bytes))
 		return -EINVAL;
 	memset(ch, 0, sizeof *ch);
-	if (bytes) {
-		ch->ring = malloc(bytes);
+	if (cap) {
+		ch->ring = malloc(bytes ? bytes : 1);
 		if (!ch->ring)
 			return -ENOMEM;
 	}
@@ -39,13 +40,24 @@ int weir_chan_init_(struct weir_chan *ch, struct weir_loop *loop, size_t size, s
 	return 0;
 }
 
+static void *next_out(struct weir_chan *ch)
+{
+	void *item = weir_chan_slot_(ch, 0);
+
+	ch->head = ch->head + 1 == ch->cap ? 0 : ch->head + 1;
+	ch->len--;
+	return item;
+}
+
+/* The channel is over: whatever the hook does with it, nothing more comes in. */
 static void drop_buffered(struct weir_chan *ch)
 {
-	for (; ch->len; ch->len--) {
-		if (ch->drop)
-			ch->drop(ch->drop_arg, weir_chan_slot_(ch, 0));
-		ch->head = ch->head + 1 == ch->cap ? 0 : ch->head + 1;
+	while (ch->len) {
+		void *item = next_out(ch);
+
 		ch->stats.dropped++;
+		if (ch->drop)
+			ch->drop(ch->drop_arg, item);
 	}
 }
 
@@ -53,11 +65,11 @@ void weir_chan_fini_(struct weir_chan *ch)
 {
 	WEIR_CHECK_(weir_list_empty_(&ch->senders) && weir_list_empty_(&ch->receivers),
 		    "weir_chan_fini() of a channel that tasks wait for", ch->made);
+	ch->open = false;
+	ch->room = 0;
 	drop_buffered(ch);
 	free(ch->ring);
 	ch->ring = NULL;
-	ch->open = false;
-	ch->room = 0;
 }
 
 void weir_chan_on_drop_(struct weir_chan *ch, void (*drop)(void *arg, void *item), void *arg)
@@ -77,16 +89,19 @@ static void push(struct weir_chan *ch, const void *item)
 
 static void pop(struct weir_chan *ch, void *item)
 {
-	weir_copy_(item, weir_chan_slot_(ch, 0), ch->size);
-	ch->head = ch->head + 1 == ch->cap ? 0 : ch->head + 1;
-	ch->len--;
+	weir_copy_(item, next_out(ch), ch->size);
 	if (ch->open)
 		ch->room++;
 }
 
+static struct weir_op *op_of(const struct weir_list *link)
+{
+	return weir_container_of(link, struct weir_op, u.wait.link);
+}
+
 static struct weir_op *first(const struct weir_list *queue)
 {
-	return weir_container_of(queue->next, struct weir_op, u.wait.link);
+	return op_of(queue->next);
 }
 
 static void enqueue(struct weir_chan *ch, struct weir_list *queue, struct weir_op *op)
@@ -103,6 +118,7 @@ static void dequeue(struct weir_op *op, bool sends)
 
 	weir_list_remove_(&op->u.wait.link);
 	if (sends) {
+		ch->offers -= op->u.wait.arg != NULL;
 		ch->stats.full_ns += ns;
 		ch->stats.full_waits++;
 	} else {
@@ -141,50 +157,56 @@ static size_t hand_over(struct weir_chan *ch, const char *items, size_t n)
 	return given;
 }
 
-/* Room has come: those who wait use it, in order.  Receivers may be waiting too, if what came
- * before was a reservation. */
+/* Room has come: those who wait use it, in order.  A receiver that waits too has no claim on what
+ * they send, see above; and is gone before it could see it in the ring. */
 static void admit(struct weir_chan *ch)
 {
 	while (ch->room && !weir_list_empty_(&ch->senders)) {
 		struct weir_op *op = first(&ch->senders);
-		size_t sent;
+		size_t i = 0;
 
-		if (!op->u.wait.arg) {
+		if (op->u.wait.arg) {
+			for (; i < op->u.wait.n && ch->room; i++)
+				push(ch, items_of(op) + i * ch->size);
+		} else {
 			ch->room--;
 			ch->reserved++;
-			finish(op, true, 1);
-			continue;
+			i = 1;
 		}
-		sent = hand_over(ch, items_of(op), op->u.wait.n);
-		for (; sent < op->u.wait.n && ch->room; sent++)
-			push(ch, items_of(op) + sent * ch->size);
-		finish(op, true, (int)sent);
+		finish(op, true, (int)i);
 	}
 }
 
-/* Sends what can be sent now: to receivers, then into the ring, never past senders that wait. */
+/* Sends what can be sent now, to receivers, then into the ring: if there is room, nobody waits
+ * for it. */
 static size_t send_now(struct weir_chan *ch, const char *items, size_t n)
 {
 	size_t sent;
 
-	if (!weir_list_empty_(&ch->senders))
-		return 0;
 	for (sent = hand_over(ch, items, n); sent < n && ch->room; sent++)
 		push(ch, items + sent * ch->size);
 	return sent;
 }
 
-/* Takes items straight from senders that wait: at capacity 0, or when all room is reserved. */
+/* The first sender that has an item: a reservation sends nothing yet. */
+static struct weir_op *first_offer(const struct weir_chan *ch)
+{
+	const struct weir_list *l = ch->senders.next;
+
+	while (!op_of(l)->u.wait.arg)
+		l = l->next;
+	return op_of(l);
+}
+
+/* Takes items straight from senders that wait; nothing is buffered. */
 static size_t take_over(struct weir_chan *ch, char *items, size_t n)
 {
 	size_t taken = 0;
 
-	while (taken < n && !weir_list_empty_(&ch->senders)) {
-		struct weir_op *op = first(&ch->senders);
+	while (taken < n && ch->offers) {
+		struct weir_op *op = first_offer(ch);
 		size_t i;
 
-		if (!op->u.wait.arg)	/* a reservation: sends nothing yet */
-			break;
 		for (i = 0; i < op->u.wait.n && taken < n; i++, taken++)
 			weir_copy_(items + taken * ch->size, items_of(op) + i * ch->size, ch->size);
 		finish(op, true, (int)i);
@@ -198,11 +220,9 @@ static size_t recv_now(struct weir_chan *ch, char *items, size_t n)
 
 	for (got = 0; got < n && ch->len; got++)
 		pop(ch, items + got * ch->size);
-	admit(ch);
-	for (; got < n && ch->len; got++)
-		pop(ch, items + got * ch->size);
-	if (!ch->len)
+	if (got < n)
 		got += take_over(ch, items + got * ch->size, n - got);
+	admit(ch);
 	ch->stats.items += got;
 	return got;
 }
@@ -277,7 +297,7 @@ static bool reserve_attempt(struct weir_op *op)
 		op->res = ch->open ? -EINVAL : -EPIPE;
 		return true;
 	}
-	if (!ch->room || !weir_list_empty_(&ch->senders))
+	if (!ch->room)
 		return false;
 	ch->room--;
 	ch->reserved++;
@@ -289,12 +309,15 @@ bool weir_chan_send_park_(struct weir_op *op)
 {
 	struct weir_chan *ch = op->u.wait.obj;
 
-	if (!ch)
+	if (!ch) {
 		weir_list_init_(&op->u.wait.link);
-	else
-		enqueue(ch, &ch->senders, op);
-	if (ch && op->u.wait.arg)
+		return false;
+	}
+	if (op->u.wait.arg) {
 		weir_check_buffer_(ch->loop, op->u.wait.arg);
+		ch->offers++;
+	}
+	enqueue(ch, &ch->senders, op);
 	return false;
 }
 
@@ -311,7 +334,18 @@ bool weir_chan_recv_park_(struct weir_op *op)
 	return false;
 }
 
-bool weir_chan_cancel_(struct weir_op *op)
+/* Nobody can have waited for op to get out of the way: see the top. */
+bool weir_chan_send_cancel_(struct weir_op *op)
+{
+	struct weir_chan *ch = op->u.wait.obj;
+
+	if (ch)
+		ch->offers -= op->u.wait.arg != NULL;
+	weir_list_remove_(&op->u.wait.link);
+	return true;
+}
+
+bool weir_chan_recv_cancel_(struct weir_op *op)
 {
 	weir_list_remove_(&op->u.wait.link);
 	return true;
@@ -326,15 +360,15 @@ static void reserve_revoke(struct weir_op *op, int err)
 
 const struct weir_op_def weir_chan_send_n_def_ = {
 	.name = "chan send", .attempt = send_n_attempt, .park = weir_chan_send_park_,
-	.cancel = weir_chan_cancel_,
+	.cancel = weir_chan_send_cancel_,
 };
 const struct weir_op_def weir_chan_recv_n_def_ = {
 	.name = "chan recv", .attempt = recv_n_attempt, .park = weir_chan_recv_park_,
-	.cancel = weir_chan_cancel_,
+	.cancel = weir_chan_recv_cancel_,
 };
 const struct weir_op_def weir_chan_reserve_def_ = {
 	.name = "chan reserve", .attempt = reserve_attempt, .park = weir_chan_send_park_,
-	.cancel = weir_chan_cancel_, .revoke = reserve_revoke,
+	.cancel = weir_chan_send_cancel_, .revoke = reserve_revoke,
 };
 
 /* ---- without waiting ---- */
@@ -388,39 +422,37 @@ void weir_chan_release_(struct weir_chan *ch)
 
 /* ---- the end ---- */
 
-static int end(struct weir_chan *ch)
+/* Senders keep their items; what is in the ring is the receiver's. */
+static void end(struct weir_chan *ch)
 {
-	if (!ch || !ch->open) {
-		if (ch)
-			ch->stats.refused++;
-		return -EPIPE;
-	}
 	ch->open = false;
 	ch->room = 0;
 	while (!weir_list_empty_(&ch->senders))
 		finish(first(&ch->senders), true, -EPIPE);
-	return 0;
 }
 
 int weir_chan_close_(struct weir_chan *ch)
 {
-	int rc = end(ch);
-
-	while (rc == 0 && !weir_list_empty_(&ch->receivers))
+	if (!ch)
+		return -EPIPE;
+	if (!ch->open) {
+		ch->stats.refused++;
+		return -EPIPE;
+	}
+	end(ch);
+	while (!weir_list_empty_(&ch->receivers))
 		finish(first(&ch->receivers), false, 0);
-	return rc;
+	return 0;
 }
 
 int weir_chan_hangup_(struct weir_chan *ch)
 {
-	int rc;
-
 	if (!ch || ch->hungup)
 		return -EPIPE;
-	rc = end(ch);
+	end(ch);
 	ch->hungup = true;
 	while (!weir_list_empty_(&ch->receivers))
 		finish(first(&ch->receivers), false, -EPIPE);
 	drop_buffered(ch);
-	return rc;
+	return 0;
 }

@@ -54,7 +54,8 @@ struct weir_chan {
 	bool open;			/* neither closed nor hung up */
 	bool hungup;
 	unsigned producers, consumers;	/* pipeline workers at its ends */
-	struct weir_list senders, receivers;	/* ops; never both, senders only without room */
+	unsigned offers;		/* senders that have an item, not only a reservation */
+	struct weir_list senders, receivers;	/* ops; senders only without room */
 	struct weir_loop *loop;
 	void (*drop)(void *arg, void *item);
 	void *drop_arg;
@@ -118,12 +119,16 @@ struct weir_chan {
  * Results: 0; -EPIPE it was closed or hung up already, or is NULL. */
 #define weir_chan_close(ch)		weir_chan_close_(weir_chan_any(ch))
 
-/* The receiver's end: what is buffered is dropped, senders get -EPIPE.  Results: 0; -EPIPE. */
+/* The receiver's end, also of a closed channel: what is buffered is dropped, senders get -EPIPE.
+ * Results: 0; -EPIPE it was hung up already, or is NULL. */
 #define weir_chan_hangup(ch)		weir_chan_hangup_(weir_chan_any(ch))
 
 /* Items buffered (blocked senders' are not), and the most there can be. */
 #define weir_chan_len(ch)		(weir_chan_any(ch)->len)
 #define weir_chan_cap(ch)		(weir_chan_any(ch)->cap)
+
+/* A const struct weir_chan_stats *, to read at any time. */
+#define weir_chan_stats(ch)	((const struct weir_chan_stats *)&weir_chan_any(ch)->stats)
 
 /* ---- what the macros call ---- */
 
@@ -161,7 +166,8 @@ WEIR_API bool weir_chan_send_slow_(struct weir_op *op);
 WEIR_API bool weir_chan_recv_slow_(struct weir_op *op);
 WEIR_API bool weir_chan_send_park_(struct weir_op *op);
 WEIR_API bool weir_chan_recv_park_(struct weir_op *op);
-WEIR_API bool weir_chan_cancel_(struct weir_op *op);
+WEIR_API bool weir_chan_send_cancel_(struct weir_op *op);
+WEIR_API bool weir_chan_recv_cancel_(struct weir_op *op);
 extern WEIR_API const struct weir_op_def weir_chan_send_n_def_, weir_chan_recv_n_def_,
 	weir_chan_reserve_def_;
 
@@ -214,11 +220,11 @@ static inline bool weir_chan_recv_attempt_(struct weir_op *op)
 
 /* In sight of every caller, so that an await that need not wait is inline all through. */
 static const struct weir_op_def weir_chan_send_def_ __attribute__((unused)) = {
-	"chan send", weir_chan_send_attempt_, weir_chan_send_park_, weir_chan_cancel_,
+	"chan send", weir_chan_send_attempt_, weir_chan_send_park_, weir_chan_send_cancel_,
 	NULL, NULL, NULL, 0, 0
 };
 static const struct weir_op_def weir_chan_recv_def_ __attribute__((unused)) = {
-	"chan recv", weir_chan_recv_attempt_, weir_chan_recv_park_, weir_chan_cancel_,
+	"chan recv", weir_chan_recv_attempt_, weir_chan_recv_park_, weir_chan_recv_cancel_,
 	NULL, NULL, NULL, 0, 0
 };
 
