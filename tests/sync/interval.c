@@ -135,7 +135,7 @@ START_TEST(a_stopped_process_learns_how_many_ticks_it_missed)
 	settle();
 	weir_advance(loop, WEIR_HOUR + 20 * WEIR_MS);
 	settle();
-	ck_assert_uint_eq(got[1].n, 3600 * 20);
+	ck_assert_uint_eq(got[1].n, 3600 * 20ul);
 	ck_assert_uint_eq(got[1].at, 3600 * 1000 + 20);
 	ck_assert_int_eq(weir_loop_run(loop), 0);
 	ck_assert_uint_eq(got[2].n, 1);
@@ -181,7 +181,7 @@ START_TEST(each_tick_goes_to_one_of_those_who_share_an_interval)
 	ck_assert_int_eq(weir_loop_run(loop), 0);
 	for (i = 0; i < 3; i++) {
 		ck_assert_uint_eq(got[i].n, 1);
-		ck_assert_uint_eq(got[i].at, 50 * i);
+		ck_assert_uint_eq(got[i].at, 50ul * i);
 	}
 	test_loop_free(loop);
 }

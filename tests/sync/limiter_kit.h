@@ -70,9 +70,10 @@ struct waiter { struct weir_frame co; struct ask *ask; };
 
 static WEIR_CO(waiter, self, op)
 {
-	struct ask *a = self->ask;
+	struct ask *a;
 	int rc;
 
+	a = self->ask;
 	weir_ctx_init_timeout(&a->ctx, a->under ? a->under : weir_op_ctx(op),
 			      a->timeout ? a->timeout * D : WEIR_FOREVER);
 	weir_ctx_enter(op, &a->ctx);
