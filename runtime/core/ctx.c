@@ -14,7 +14,7 @@ static void deadline_fire(struct weir_timer *t)
 	struct weir_ctx *ctx = weir_container_of(t, struct weir_ctx, timer);
 
 	ctx->timed = false;
-	weir_ctx_cancel_(ctx, -ETIMEDOUT, 0, "its deadline");
+	weir_ctx_cancel_(ctx, -ETIMEDOUT, ctx->late, "its deadline");
 }
 
 static void init(struct weir_ctx *ctx, struct weir_loop *loop, struct weir_ctx *parent,
@@ -31,6 +31,7 @@ static void init(struct weir_ctx *ctx, struct weir_loop *loop, struct weir_ctx *
 	weir_list_init_(&ctx->afters);
 	weir_list_init_(&ctx->watches);
 	ctx->deadline = WEIR_FOREVER;
+	ctx->late = 0;
 	ctx->key = NULL;
 	ctx->value = NULL;
 	ctx->made = made;
@@ -44,20 +45,21 @@ void weir_ctx_init_root_(struct weir_ctx *ctx, struct weir_loop *loop)
 	init(ctx, loop, NULL, "its loop");
 }
 
-static void set_deadline(struct weir_ctx *ctx, uint64_t deadline)
+static void set_deadline(struct weir_ctx *ctx, uint64_t deadline, int late)
 {
 	ctx->deadline = deadline;
-	if (deadline == WEIR_FOREVER)
+	if (deadline == WEIR_FOREVER || ctx->err)
 		return;
-	if (deadline <= ctx->loop->now) {
-		weir_ctx_cancel_(ctx, -ETIMEDOUT, 0, "its deadline");
+	ctx->late = late;
+	if (deadline <= weir_clock_(ctx->loop)) {
+		weir_ctx_cancel_(ctx, -ETIMEDOUT, late, "its deadline");
 		return;
 	}
 	weir_timer_start_(ctx->loop, &ctx->timer, deadline, deadline_fire);
 	ctx->timed = true;
 }
 
-void weir_ctx_init_(struct weir_ctx *ctx, struct weir_ctx *parent, uint64_t deadline,
+void weir_ctx_init_(struct weir_ctx *ctx, struct weir_ctx *parent, uint64_t deadline, int late,
 		    const char *made)
 {
 	init(ctx, parent->loop, parent, made);
@@ -67,9 +69,9 @@ void weir_ctx_init_(struct weir_ctx *ctx, struct weir_ctx *parent, uint64_t dead
 		ctx->err = parent->err;
 		ctx->cause = parent->cause;
 		ctx->by = parent->by;
-	} else if (deadline < parent->deadline) {
-		set_deadline(ctx, deadline);	/* a later one than the parent's needs no timer */
 	}
+	if (deadline < parent->deadline)	/* a later one needs no timer of its own */
+		set_deadline(ctx, deadline, late);
 }
 
 void weir_ctx_init_detached_(struct weir_ctx *ctx, struct weir_ctx *parent, uint64_t deadline,
@@ -78,12 +80,18 @@ void weir_ctx_init_detached_(struct weir_ctx *ctx, struct weir_ctx *parent, uint
 	init(ctx, parent->loop, parent, made);
 	ctx->detached = true;
 	weir_list_append_(&ctx->loop->detached, &ctx->sibling);
-	set_deadline(ctx, deadline);
+	set_deadline(ctx, deadline, 0);
 }
 
-uint64_t weir_ctx_after_ns_(const struct weir_ctx *ctx, uint64_t ns)
+static uint64_t from_now(const struct weir_ctx *ctx, uint64_t ns)
 {
-	return weir_time_add(ctx->loop->now, ns);
+	return weir_time_add(weir_clock_(ctx->loop), ns);
+}
+
+void weir_ctx_init_timeout_(struct weir_ctx *ctx, struct weir_ctx *parent, uint64_t ns, int late,
+			    const char *made)
+{
+	weir_ctx_init_(ctx, parent, from_now(parent, ns), late, made);
 }
 
 static void untime(struct weir_ctx *ctx)
@@ -108,6 +116,21 @@ void weir_ctx_fini(struct weir_ctx *ctx)
 	weir_watches_fini_(ctx);
 	if (ctx->parent)
 		weir_list_remove_(&ctx->sibling);
+	weir_list_init_(&ctx->sibling);	/* once more is harmless */
+}
+
+void weir_ctx_pass_on_(struct weir_ctx *ctx)
+{
+	struct weir_list *l;
+
+	for (l = ctx->children.next; l != &ctx->children; l = l->next)
+		weir_container_of(l, struct weir_ctx, sibling)->parent = ctx->parent;
+	weir_list_splice_(&ctx->sibling, &ctx->children);
+	while (!weir_list_empty_(&ctx->afters)) {	/* all are queued */
+		l = ctx->afters.next;
+		weir_list_remove_(l);
+		weir_list_init_(l);
+	}
 }
 
 /* ---- ending ---- */
@@ -122,13 +145,18 @@ static void end_waiters(struct weir_ctx *ctx)
 	}
 }
 
+static void queue_after(struct weir_ctx *ctx, struct weir_after *a)
+{
+	a->state = WEIR_AFTER_QUEUED_;
+	weir_list_append_(&ctx->loop->afters, &a->queued);
+}
+
 static void queue_afters(struct weir_ctx *ctx)
 {
 	struct weir_list *l;
 
 	for (l = ctx->afters.next; l != &ctx->afters; l = l->next)
-		weir_container_of(l, struct weir_after, link)->state = WEIR_AFTER_QUEUED_;
-	weir_list_splice_(&ctx->loop->afters, &ctx->afters);
+		queue_after(ctx, weir_container_of(l, struct weir_after, link));
 }
 
 static void end_one(struct weir_ctx *ctx, int err, int cause, const char *by)
@@ -256,7 +284,7 @@ void weir_shield_(struct weir_op *op, struct weir_ctx *ctx, uint64_t ns, const c
 {
 	struct weir_ctx *outer = weir_op_ctx(op);
 
-	weir_ctx_init_detached_(ctx, outer, weir_ctx_after_ns_(outer, ns), made);
+	weir_ctx_init_detached_(ctx, outer, from_now(outer, ns), made);
 	weir_ctx_enter(op, ctx);
 }
 
@@ -272,8 +300,11 @@ void weir_ctx_after(struct weir_ctx *ctx, struct weir_after *a, void (*fn)(struc
 {
 	a->fn = fn;
 	a->loop = ctx->loop;
-	a->state = ctx->err ? WEIR_AFTER_QUEUED_ : WEIR_AFTER_ARMED_;
-	weir_list_append_(ctx->err ? &ctx->loop->afters : &ctx->afters, &a->link);
+	a->state = WEIR_AFTER_ARMED_;
+	weir_list_append_(&ctx->afters, &a->link);
+	if (!ctx->err)
+		return;
+	queue_after(ctx, a);
 	weir_loop_touch_(ctx->loop);
 }
 
@@ -281,7 +312,9 @@ bool weir_ctx_after_stop(struct weir_after *a)
 {
 	if (a->state != WEIR_AFTER_ARMED_ && a->state != WEIR_AFTER_QUEUED_)
 		return false;
-	a->state = WEIR_AFTER_OVER_;
+	if (a->state == WEIR_AFTER_QUEUED_)
+		weir_list_remove_(&a->queued);
 	weir_list_remove_(&a->link);
+	a->state = WEIR_AFTER_OVER_;
 	return true;
 }

@@ -2,15 +2,15 @@
 /*
  * group.c - see group.h.
  *
- * `active` counts the tasks and the places that weir_group_slot() holds.  When it falls to 0 with
- * someone waiting, the group ends: its ctx leaves the tree, and nothing of it may be touched again.
+ * When the last task has ended and no place is held, and someone waits for that, the group ends:
+ * its ctx leaves the tree, and nothing of it may be touched again, for whoever waited may free it.
  */
 #include "core/loop.h"
 
 void weir_group_init_(struct weir_group *g, struct weir_ctx *parent,
 		      const struct weir_group_conf *conf, const char *made)
 {
-	weir_ctx_init_(&g->ctx, parent, WEIR_FOREVER, made);
+	weir_ctx_init_(&g->ctx, parent, WEIR_FOREVER, 0, made);
 	g->conf = conf ? *conf : (struct weir_group_conf){ 0 };
 	g->err = 0;
 	g->victim = 0;
@@ -22,28 +22,6 @@ void weir_group_init_(struct weir_group *g, struct weir_ctx *parent,
 	weir_list_init_(&g->waiters);
 	weir_list_init_(&g->slots);
 	g->refuse.state = WEIR_AFTER_OVER_;
-}
-
-void weir_group_fini(struct weir_group *g)
-{
-	WEIR_CHECK_(!g->active, "weir_group_fini() of a group that has tasks", g->ctx.made);
-	while (!weir_list_empty_(&g->ended)) {
-		struct weir_task *t = weir_container_of(g->ended.next, struct weir_task, in_ctx);
-
-		weir_list_remove_(&t->in_ctx);
-		weir_task_free_(t);
-	}
-	if (!g->ctx.err)
-		weir_ctx_cancel_(&g->ctx, -ECANCELED, 0, "the end of its group");
-	weir_ctx_fini(&g->ctx);
-}
-
-int weir_group_limit(struct weir_group *g, int n)
-{
-	if (g->active || g->held)
-		return -EBUSY;
-	g->limit = n;
-	return 0;
 }
 
 static int result(const struct weir_group *g)
@@ -80,17 +58,47 @@ static void give_slots(struct weir_group *g)
 	}
 }
 
-/* Whoever waits for a place in a group that has failed will not get one. */
-static void refuse_slots(struct weir_after *a)
+int weir_group_limit(struct weir_group *g, int n)
 {
-	struct weir_group *g = weir_container_of(a, struct weir_group, refuse);
+	if (g->active || g->held)
+		return -EBUSY;
+	g->limit = n;
+	give_slots(g);
+	return 0;
+}
 
+/* Whoever waits for a place in a group that has failed will not get one. */
+static void refuse_slots(struct weir_group *g)
+{
 	while (!weir_list_empty_(&g->slots)) {
 		struct weir_op *op = first_op(&g->slots);
 
 		weir_list_remove_(&op->u.wait.link);
 		weir_op_done_(op, g->ctx.err);
 	}
+}
+
+static void refuse(struct weir_after *a)
+{
+	refuse_slots(weir_container_of(a, struct weir_group, refuse));
+}
+
+void weir_group_fini(struct weir_group *g)
+{
+	WEIR_CHECK_(!g->active && !g->held, "weir_group_fini() of a group that has tasks",
+		    g->ctx.made);
+	while (!weir_list_empty_(&g->ended)) {
+		struct weir_task *t = weir_container_of(g->ended.next, struct weir_task, in_ctx);
+
+		weir_list_remove_(&t->in_ctx);
+		weir_task_free_(t);
+	}
+	if (!g->ctx.err)
+		weir_ctx_cancel_(&g->ctx, -ECANCELED, 0, "the end of its group");
+	weir_ctx_after_stop(&g->refuse);
+	refuse_slots(g);
+	weir_ctx_pass_on_(&g->ctx);
+	weir_ctx_fini(&g->ctx);
 }
 
 /* An error that only says that the group's ctx is done comes from a task that obeyed; any
@@ -199,7 +207,7 @@ static bool slot_park(struct weir_op *op)
 	struct weir_group *g = op->u.wait.obj;
 
 	if (weir_list_empty_(&g->slots))
-		weir_ctx_after(&g->ctx, &g->refuse, refuse_slots);
+		weir_ctx_after(&g->ctx, &g->refuse, refuse);
 	weir_list_append_(&g->slots, &op->u.wait.link);
 	return false;
 }
@@ -211,15 +219,8 @@ static bool slot_cancel(struct weir_op *op)
 	return true;
 }
 
-static void slot_revoke(struct weir_op *op, int err)
-{
-	op->res = err;
-	weir_group_unhold(op->u.wait.obj);
-}
-
 const struct weir_op_def weir_group_slot_def_ = {
 	.name = "group slot", .attempt = slot_attempt, .park = slot_park, .cancel = slot_cancel,
-	.revoke = slot_revoke,
 };
 
 void weir_group_unhold(struct weir_group *g)

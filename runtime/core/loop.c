@@ -68,10 +68,9 @@ static bool run_afters(struct weir_loop *loop)
 	weir_list_init_(&afters);
 	weir_list_splice_(&afters, &loop->afters);
 	while (!weir_list_empty_(&afters)) {
-		struct weir_after *a = weir_container_of(afters.next, struct weir_after, link);
+		struct weir_after *a = weir_container_of(afters.next, struct weir_after, queued);
 
-		weir_list_remove_(&a->link);
-		a->state = WEIR_AFTER_OVER_;
+		weir_ctx_after_stop(a);
 		a->fn(a);
 	}
 	return true;
@@ -113,7 +112,7 @@ static uint64_t in_flight(struct weir_loop *loop)
 	struct weir_backend_stats s;
 
 	loop->be->ops->stats(loop->be, &s);
-	return s.in_flight;
+	return s.in_flight + s.parked;
 }
 
 static bool work_left(struct weir_loop *loop)
@@ -355,7 +354,7 @@ struct weir_ctx *weir_loop_ctx(struct weir_loop *loop)
 
 uint64_t weir_now(const struct weir_loop *loop)
 {
-	return loop->now;
+	return loop->in_turn ? loop->now : loop->be->ops->now(loop->be);
 }
 
 int weir_advance(struct weir_loop *loop, uint64_t ns)

@@ -70,6 +70,14 @@ bool weir_kernel_cancel_(struct weir_op *op);
 void weir_kernel_complete_(struct weir_op *op, int res);
 void weir_kernel_revoke_(struct weir_op *op, int err);	/* for ops that give a descriptor */
 
+/* The time.  Outside a turn nobody keeps loop->now up to date. */
+static inline uint64_t weir_clock_(struct weir_loop *loop)
+{
+	if (!loop->in_turn)
+		loop->now = loop->be->ops->now(loop->be);
+	return loop->now;
+}
+
 /* Something was made ready from outside a turn: the host's poll must hear of it. */
 void weir_loop_touch_slow_(struct weir_loop *loop);
 static inline void weir_loop_touch_(struct weir_loop *loop)
@@ -86,6 +94,8 @@ void weir_report_(struct weir_loop *loop, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 void weir_ctx_init_root_(struct weir_ctx *ctx, struct weir_loop *loop);
+/* ctx is done and will go: its children, done too, become its parent's, its callbacks will run. */
+void weir_ctx_pass_on_(struct weir_ctx *ctx);
 
 /* The ctx after c in the tree below top, whole subtrees left out unless descend; NULL: none. */
 struct weir_ctx *weir_ctx_next_(struct weir_ctx *top, struct weir_ctx *c, bool descend);

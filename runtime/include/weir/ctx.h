@@ -34,6 +34,7 @@ struct weir_ctx {
 	struct weir_list watches;	/* descriptors that cancel it */
 	struct weir_timer timer;	/* runs if the deadline is its own */
 	uint64_t deadline;		/* the tree's, WEIR_FOREVER if none */
+	int late;			/* the cause if the deadline ends it */
 	const void *key;
 	void *value;
 	const char *made, *by;		/* "file:line" of creation, of the first cancel */
@@ -43,24 +44,29 @@ struct weir_ctx {
 
 /* A new ctx under parent.  It is done at once, with the parent's error and cause, if parent is. */
 #define weir_ctx_init(ctx, parent)	\
-	weir_ctx_init_((ctx), (parent), WEIR_FOREVER, WEIR_HERE_)
+	weir_ctx_init_((ctx), (parent), WEIR_FOREVER, 0, WEIR_HERE_)
 
 /* As weir_ctx_init(), and done with -ETIMEDOUT at time `deadline` of the loop's clock; at once if
  * that is not in the future.  A parent's earlier deadline holds. */
 #define weir_ctx_init_deadline(ctx, parent, deadline)	\
-	weir_ctx_init_((ctx), (parent), (deadline), WEIR_HERE_)
+	weir_ctx_init_((ctx), (parent), (deadline), 0, WEIR_HERE_)
 
 /* As weir_ctx_init_deadline(), ns from now. */
 #define weir_ctx_init_timeout(ctx, parent, ns)	\
-	weir_ctx_init_((ctx), (parent), weir_ctx_after_ns_((parent), (ns)), WEIR_HERE_)
+	weir_ctx_init_timeout_((ctx), (parent), (ns), 0, WEIR_HERE_)
 
-/* A ctx that neither the end nor the deadline of parent reaches; it has the parent's values
- * (Go's WithoutCancel, with a deadline of its own; WEIR_FOREVER for none). */
+/* As weir_ctx_init_timeout(), with a cause, a negative int, for when that time is what ends it. */
+#define weir_ctx_init_timeout_cause(ctx, parent, ns, cause)	\
+	weir_ctx_init_timeout_((ctx), (parent), (ns), (cause), WEIR_HERE_)
+
+/* A ctx that neither the end nor the deadline of parent reaches; it has the parent's values, so
+ * parent must outlive it (Go's WithoutCancel, with a deadline of its own, or WEIR_FOREVER). */
 #define weir_ctx_init_detached(ctx, parent, deadline)	\
 	weir_ctx_init_detached_((ctx), (parent), (deadline), WEIR_HERE_)
 
 /* Leaves the tree.  No task may be under the ctx, no child of it may be left.  Callbacks that have
- * not begun do not run; descriptors from weir_ctx_fd() are closed. */
+ * not begun do not run, also if the ctx is done; the descriptor from weir_ctx_fd() is closed, in
+ * the loop's next turn if the kernel still polls it.  Twice is harmless; err and cause stay. */
 WEIR_API void weir_ctx_fini(struct weir_ctx *ctx);
 
 /* Ends ctx and all below it with -ECANCELED and the cause, a negative int (0: none).  The first
@@ -126,14 +132,16 @@ WEIR_API void weir_unshield(struct weir_op *op, struct weir_ctx *ctx);
 /* ---- callbacks ---- */
 
 struct weir_after {
-	struct weir_list link;
+	struct weir_list link;		/* in ctx->afters, until it has begun */
+	struct weir_list queued;	/* in the loop's, once ctx is done */
 	struct weir_loop *loop;
 	void (*fn)(struct weir_after *a);
 	enum weir_after_state { WEIR_AFTER_ARMED_ = 1, WEIR_AFTER_QUEUED_, WEIR_AFTER_OVER_ } state;
 };
 
 /* fn(a) runs once, in the loop, after ctx is done and after the call that ended it has returned
- * (Go's AfterFunc).  a is the caller's memory, until fn is called or it is stopped. */
+ * (Go's AfterFunc); never if weir_ctx_fini() comes first.  a is the caller's memory, which the
+ * runtime needs until fn is called, it is stopped, or ctx goes. */
 WEIR_API void weir_ctx_after(struct weir_ctx *ctx, struct weir_after *a,
 			     void (*fn)(struct weir_after *a));
 
@@ -155,15 +163,16 @@ WEIR_API int weir_ctx_cancel_fd(int fd);
 
 /* ctx is cancelled with cause when fd becomes readable or hangs up: a pidfd, a signalfd, a pressure
  * fd, a ctx fd of another loop.  fd stays the caller's and is not read; keep it open until ctx is
- * done or gone.  Results: 0; -ENOMEM. */
+ * done or gone.  Results: 0; -ENOMEM; -EBADF. */
 WEIR_API int weir_ctx_adopt(struct weir_ctx *ctx, int fd, int cause);
 
 /* ---- what the macros call ---- */
 WEIR_API void weir_ctx_init_(struct weir_ctx *ctx, struct weir_ctx *parent, uint64_t deadline,
-			     const char *made);
+			     int late, const char *made);
+WEIR_API void weir_ctx_init_timeout_(struct weir_ctx *ctx, struct weir_ctx *parent, uint64_t ns,
+				     int late, const char *made);
 WEIR_API void weir_ctx_init_detached_(struct weir_ctx *ctx, struct weir_ctx *parent,
 				      uint64_t deadline, const char *made);
-WEIR_API uint64_t weir_ctx_after_ns_(const struct weir_ctx *ctx, uint64_t ns);
 WEIR_API void weir_ctx_cancel_(struct weir_ctx *ctx, int err, int cause, const char *by);
 WEIR_API void weir_shield_(struct weir_op *op, struct weir_ctx *ctx, uint64_t ns, const char *made);
 

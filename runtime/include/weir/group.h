@@ -49,8 +49,7 @@ struct weir_group {
 #define weir_group_init(g, parent, conf)	\
 	weir_group_init_((g), (parent), (conf), WEIR_HERE_)
 
-/* Ends a group that has no tasks and that nobody waits for.  weir_group_wait() has done so
- * already. */
+/* Ends a group that has no tasks, as weir_group_wait() does, which needs no fini after it. */
 WEIR_API void weir_group_fini(struct weir_group *g);
 
 /* At most n tasks at a time; 0 none, negative any number (the start value).
@@ -63,9 +62,10 @@ WEIR_API int weir_group_limit(struct weir_group *g, int n);
 extern WEIR_API const struct weir_op_def weir_group_wait_def_, weir_group_slot_def_;
 
 /* Awaits the end of all tasks, those they spawn meanwhile included, and ends the group.  Not
- * cut short by the waiting task's ctx: the tasks are under it too and end.
- * Results: the first error; 0 (then the group's ctx is cancelled all the same, which ends what was
- * derived from it). */
+ * cut short by the waiting task's ctx: the tasks are under it too and end.  Several may wait.
+ * Results: the first error of a task; the ctx's own if tasks did no more than obey it; 0.  In each
+ * case the group's ctx is done then, and what was derived from it too (that becomes its parent's);
+ * callbacks on it run.  Waiting again for the same group gives the same result. */
 WEIR_MUST_USE static inline struct weir_op *weir_group_wait(struct weir_op *op,
 							    struct weir_group *g)
 {
@@ -74,9 +74,8 @@ WEIR_MUST_USE static inline struct weir_op *weir_group_wait(struct weir_op *op,
 	return op;
 }
 
-/* Awaits until the group is below its limit, first come first served, and holds a place, for
- * weir_group_unhold() and then weir_go(): see WEIR_GO.  Results: 0; the error of the group's
- * ctx. */
+/* Awaits until the group is below its limit, first come first served, and holds a place there,
+ * which counts as a task until weir_group_unhold().  Results: 0; the error of the group's ctx. */
 WEIR_MUST_USE static inline struct weir_op *weir_group_slot(struct weir_op *op,
 							    struct weir_group *g)
 {
@@ -92,8 +91,13 @@ WEIR_API void weir_group_unhold(struct weir_group *g);
 #define WEIR_GO(rc, g, name, ...) do {							\
 	WEIR_AWAIT(rc, weir_group_slot(weir_task_op(task_), (g)));				\
 	if ((rc) == 0) {								\
-		weir_group_unhold(g);							\
-		(rc) = weir_go((g), name, __VA_ARGS__);					\
+		struct weir_group *const go_g_ = (g);					\
+		go_g_->held--;	/* the place is the new task's, not the next waiter's */	\
+		(rc) = weir_go(go_g_, name, __VA_ARGS__);				\
+		if ((rc) < 0) {								\
+			go_g_->held++;							\
+			weir_group_unhold(go_g_);					\
+		}									\
 	}										\
 } while (0)
 
