@@ -46,6 +46,15 @@ static int worker_ended(struct weir_crew *crew, int rc)
 	return rc;
 }
 
+/* The whole pipeline, as if one of its workers had. */
+static int fail(struct weir_pipeline *p, int rc)
+{
+	if (!p->group.err)
+		p->group.err = rc;
+	weir_pipeline_cancel(p, rc);
+	return rc;
+}
+
 static int add(struct weir_pipeline *p, struct weir_stage *s, const struct weir_job *job,
 	       enum weir_crew_kind kind)
 {
@@ -56,7 +65,7 @@ static int add(struct weir_pipeline *p, struct weir_stage *s, const struct weir_
 	s->crew = (struct weir_crew){ .in = s->in, .out = s->out, .ended = worker_ended };
 	rc = weir_crew_start_(&s->crew, &p->group, job, s->workers, kind);
 	if (rc < 0)
-		return rc;
+		return fail(p, rc);
 	if (s->out)
 		s->out->producers += s->workers;
 	if (s->in)
@@ -68,7 +77,7 @@ static int add(struct weir_pipeline *p, struct weir_stage *s, const struct weir_
 int weir_pipeline_go_(struct weir_pipeline *p, struct weir_stage *s, const struct weir_job *job)
 {
 	if (s->ordered)		/* its items are its own business */
-		return -EINVAL;
+		return fail(p, -EINVAL);
 	return add(p, s, job, WEIR_CREW_ONCE_);
 }
 
@@ -89,7 +98,7 @@ static bool order_is_shared(const struct weir_pipeline *p, const struct weir_sta
 int weir_pipeline_map_(struct weir_pipeline *p, struct weir_stage *s, const struct weir_job *job)
 {
 	if (!s->in || order_is_shared(p, s))
-		return -EINVAL;
+		return fail(p, -EINVAL);
 	return add(p, s, job, s->ordered ? WEIR_CREW_IN_ORDER_ : WEIR_CREW_EACH_);
 }
 

@@ -361,6 +361,19 @@ END_TEST
 
 /* ---- what is refused ---- */
 
+/* Ends a pipeline without a task; what weir_pipeline_wait() would have returned. */
+static int end(struct weir_loop *loop, struct weir_pipeline *p)
+{
+	int result;
+
+	while (p->group.active)
+		ck_assert_int_ge(weir_loop_dispatch(loop), 0);
+	result = p->group.err;
+	weir_group_fini(&p->group);
+	weir_pipeline_fini(p);
+	return result;
+}
+
 START_TEST(a_stage_that_makes_no_sense_is_refused)
 {
 	struct weir_loop *loop = test_loop();
@@ -368,39 +381,112 @@ START_TEST(a_stage_that_makes_no_sense_is_refused)
 	struct weir_stage s, t;
 	struct numbers numbers;
 	struct squares squares;
-	unsigned n;
-	int rc;
 
 	ck_assert_int_eq(weir_chan_init(&numbers, loop, 1), 0);
 	ck_assert_int_eq(weir_chan_init(&squares, loop, 1), 0);
+
 	weir_pipeline_init(&p, weir_loop_ctx(loop));
-	s = (struct weir_stage){ .out = weir_chan_any(&squares) };
-	/* no input */
+	s = (struct weir_stage){ .name = "no input", .out = weir_chan_any(&squares) };
 	ck_assert_int_eq(weir_pipeline_map(&p, &s, square, n, result), -EINVAL);
-	s = (struct weir_stage){ .in = weir_chan_any(&squares), .out = weir_chan_any(&squares) };
-	ck_assert_int_eq(weir_pipeline_map(&p, &s, square, n, result), -EINVAL);	/* sizes */
-	s = (struct weir_stage){ .in = weir_chan_any(&numbers), .workers = WEIR_WORKERS_MAX + 1 };
+	ck_assert_int_eq(end(loop, &p), -EINVAL);
+
+	weir_pipeline_init(&p, weir_loop_ctx(loop));
+	s = (struct weir_stage){ .name = "an input of another size",
+		.in = weir_chan_any(&squares), .out = weir_chan_any(&squares) };
+	ck_assert_int_eq(weir_pipeline_map(&p, &s, square, n, result), -EINVAL);
+	ck_assert_int_eq(end(loop, &p), -EINVAL);
+
+	weir_pipeline_init(&p, weir_loop_ctx(loop));
+	s = (struct weir_stage){ .name = "a crowd", .in = weir_chan_any(&numbers),
+		.workers = WEIR_WORKERS_MAX + 1 };
 	ck_assert_int_eq(weir_pipeline_each(&p, &s, count, n), -EINVAL);
-	s = (struct weir_stage){ .out = weir_chan_any(&numbers), .ordered = true };
+	ck_assert_int_eq(end(loop, &p), -EINVAL);
+
+	weir_pipeline_init(&p, weir_loop_ctx(loop));
+	s = (struct weir_stage){ .name = "an ordered generator", .ordered = true,
+		.out = weir_chan_any(&numbers) };
 	ck_assert_int_eq(weir_pipeline_go(&p, &s, generate), -EINVAL);
-	for (n = 1, rc = -ENOMEM; rc == -ENOMEM; n++) {
-		s = (struct weir_stage){ .in = weir_chan_any(&numbers), .workers = 3,
-			.ordered = true, .out = weir_chan_any(&squares) };
-		test_fail_alloc(n);
-		rc = weir_pipeline_map(&p, &s, square, n, result);
-		ck_assert(test_fail_alloc(0) == (rc == -ENOMEM));
-	}
-	ck_assert_int_eq(rc, 0);
-	t = (struct weir_stage){ .in = weir_chan_any(&numbers) };
-	/* order is not shared */
+	ck_assert_int_eq(end(loop, &p), -EINVAL);
+
+	weir_pipeline_init(&p, weir_loop_ctx(loop));
+	s = (struct weir_stage){ .name = "in order", .ordered = true, .workers = 3,
+		.in = weir_chan_any(&numbers), .out = weir_chan_any(&squares) };
+	ck_assert_int_eq(weir_pipeline_map(&p, &s, square, n, result), 0);
+	t = (struct weir_stage){ .name = "takes some away", .in = weir_chan_any(&numbers) };
 	ck_assert_int_eq(weir_pipeline_each(&p, &t, count, n), -EINVAL);
-	weir_pipeline_cancel(&p, 0);
-	while (p.group.active)
-		ck_assert_int_ge(weir_loop_dispatch(loop), 0);
-	weir_group_fini(&p.group);
-	weir_pipeline_fini(&p);
+	ck_assert_int_eq(end(loop, &p), -EINVAL);
+
 	weir_chan_fini(&numbers);
 	weir_chan_fini(&squares);
+	test_loop_free(loop);
+}
+END_TEST
+
+START_TEST(a_stage_for_which_there_is_no_memory_is_not_begun)
+{
+	struct weir_loop *loop = test_loop();
+	struct weir_pipeline p;
+	struct weir_stage s;
+	struct numbers numbers;
+	unsigned n;
+	int rc = -ENOMEM;
+
+	ck_assert_int_eq(weir_chan_init(&numbers, loop, 1), 0);
+	for (n = 1; rc == -ENOMEM; n++) {
+		weir_pipeline_init(&p, weir_loop_ctx(loop));
+		s = (struct weir_stage){ .in = weir_chan_any(&numbers), .workers = 3,
+			.ordered = true };
+		test_fail_alloc(n);
+		rc = weir_pipeline_each(&p, &s, count, n);
+		ck_assert(test_fail_alloc(0) == (rc == -ENOMEM));
+		ck_assert_uint_eq(p.group.active, rc ? 0 : 3);
+		weir_pipeline_cancel(&p, 0);
+		ck_assert_int_eq(end(loop, &p), rc);
+	}
+	ck_assert_int_eq(rc, 0);
+	ck_assert_uint_gt(n, 3);
+	weir_chan_fini(&numbers);
+	test_loop_free(loop);
+}
+END_TEST
+
+struct unfit {
+	struct weir_frame co;
+	struct weir_pipeline p;
+	struct weir_stage gen, bad, sink;
+	struct numbers numbers;
+	long *sum;
+	int *result;
+};
+
+static WEIR_CO(unfit, self, op)
+{
+	static const struct plan plan = { .n = 10 };
+
+	ck_assert_int_eq(weir_chan_init(&self->numbers, weir_op_loop(op), 4), 0);
+	weir_pipeline_init(&self->p, weir_op_ctx(op));
+	self->gen = (struct weir_stage){ .out = weir_chan_any(&self->numbers) };
+	weir_pipeline_go(&self->p, &self->gen, generate, .plan = &plan, .out = &self->numbers);
+	self->bad = (struct weir_stage){ .out = weir_chan_any(&self->numbers) };
+	weir_pipeline_map(&self->p, &self->bad, square, n, result);
+	self->sink = (struct weir_stage){ .in = weir_chan_any(&self->numbers) };
+	weir_pipeline_each(&self->p, &self->sink, count, n, .sum = self->sum);
+	WEIR_AWAIT(*self->result, weir_pipeline_wait(op, &self->p));
+	weir_pipeline_fini(&self->p);
+	weir_chan_fini(&self->numbers);
+	WEIR_RETURN(0);
+}
+WEIR_END
+
+START_TEST(a_stage_that_cannot_be_added_is_the_result_of_the_wait)
+{
+	struct weir_loop *loop = test_loop();
+	long sum = 0;
+	int result = 1;
+
+	ck_assert_int_eq(weir_run(loop, unfit, .sum = &sum, .result = &result), 0);
+	ck_assert_int_eq(result, -EINVAL);
+	ck_assert_int_eq(sum, 0);
 	test_loop_free(loop);
 }
 END_TEST
@@ -408,4 +494,6 @@ END_TEST
 TESTS("pipeline", end_of_input_drains_every_edge, an_ordered_stage_keeps_the_order_of_its_input,
       workers_work_at_the_same_time, a_failure_anywhere_ends_all_and_is_the_result,
       a_sink_that_has_enough_stops_the_generator, the_slowest_stage_is_named,
-      fan_in_closes_after_the_last_producer, a_stage_that_makes_no_sense_is_refused)
+      fan_in_closes_after_the_last_producer, a_stage_that_makes_no_sense_is_refused,
+      a_stage_for_which_there_is_no_memory_is_not_begun,
+      a_stage_that_cannot_be_added_is_the_result_of_the_wait)

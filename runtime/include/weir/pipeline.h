@@ -25,12 +25,12 @@
  *	weir_pipeline_init(&self->p, weir_op_ctx(op));
  *	self->hash = (struct weir_stage){ .name = "hash", .workers = 4, .ordered = true,
  *		.in = weir_chan_any(&self->files), .out = weir_chan_any(&self->sums) };
- *	rc = weir_pipeline_map(&self->p, &self->hash, hash, file, sum);
+ *	weir_pipeline_map(&self->p, &self->hash, hash, file, sum);
  *	...
  *	WEIR_AWAIT(rc, weir_pipeline_wait(op, &self->p));
  *
- * Add all stages before the next await.  If one cannot be added, weir_pipeline_cancel() and await
- * the end all the same.
+ * Add all stages before the next await.  One that cannot be added ends the pipeline, with that
+ * error, so it is enough to look at the result of the wait.
  */
 #ifndef WEIR_PIPELINE_H
 #define WEIR_PIPELINE_H
