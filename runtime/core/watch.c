@@ -81,7 +81,8 @@ static int watch_new(struct weir_ctx *ctx, int fd, int cause, bool own)
 	w->op.u.kernel.flags = poll_in();
 	w->polled = true;
 	w->loop->watches++;
-	w->loop->be->ops->submit(w->loop->be, &w->op);
+	if (w->loop->be->ops->submit(w->loop->be, &w->op))
+		watch_complete(&w->op, w->op.res);
 	weir_loop_touch_(w->loop);
 	return 0;
 }

@@ -19,8 +19,8 @@ struct weir_backend;
 
 struct weir_backend_stats {
 	uint64_t submitted, completed, enters, wakeups, timer_sets, cq_overflows, unknown;
-	uint64_t in_flight;	/* ops without WEIR_INTERNAL_ that the kernel has */
-	uint64_t parked;	/* accepted, waiting for room */
+	uint64_t in_flight;	/* in the kernel, without WEIR_INTERNAL_; and closes that wait */
+	uint64_t parked;	/* accepted, waiting for room; not among those in flight */
 };
 
 struct weir_backend_ops {
@@ -28,10 +28,11 @@ struct weir_backend_ops {
 	uint64_t (*entropy)(struct weir_backend *be);
 
 	/* Takes op.  True: it has ended already, the result is in op->res and complete() will not
-	 * be called. */
+	 * be called; with -EBADF if a close of its descriptor is under way. */
 	bool (*submit)(struct weir_backend *be, struct weir_op *op);
 	/* Asks the kernel to let go of op, which ends as always, if not with -ECANCELED then with
-	 * what had happened already.  Never fails. */
+	 * what had happened already.  Never fails; asking again, or to cancel a close, does
+	 * nothing. */
 	void (*cancel)(struct weir_backend *be, struct weir_op *op);
 
 	/* The next turn that blocks ends at time due at the latest; WEIR_FOREVER: no such time. */
@@ -54,7 +55,7 @@ struct weir_backend_ops {
 	void (*advance)(struct weir_backend *be, uint64_t ns);
 
 	void (*stats)(struct weir_backend *be, struct weir_backend_stats *stats);
-	/* Writes the ops that the kernel still has to each(): for reports. */
+	/* Calls fn for each op but internal ones that has not ended: for reports. */
 	void (*each)(struct weir_backend *be, void (*fn)(void *arg, struct weir_op *op), void *arg);
 	/* No op may be left but internal ones.  Ops that are left all the same (in_flight > 0) are
 	 * abandoned: what they point to must never be freed. */
@@ -64,6 +65,10 @@ struct weir_backend_ops {
 struct weir_backend {
 	const struct weir_backend_ops *ops;
 };
+
+/* A backend reads op->u.kernel as the submission queue entry of op->def->opcode, fields by the
+ * same names; but IORING_OP_SOCKET has fd = -1 and its domain in flags, so that fd is a descriptor
+ * in every op, or negative. */
 
 /* Opcodes of calls that never block, which a backend makes at once, and of close, which waits
  * until the kernel has let go of every op on the descriptor.  Above any IORING_OP_*. */

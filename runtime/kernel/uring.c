@@ -20,6 +20,7 @@
 
 #define ENTRIES_MIN	8u
 #define OPS_MIN		16u
+#define OPS_SHRUNK	64u	/* no smaller than this because memory is short */
 #define IOWQ_BOUNDED	4u	/* kernel threads at most for ops that cannot be polled, */
 #define IOWQ_UNBOUNDED	16u	/* ... the default of the second is the user's process limit */
 #define ENOMEM_TRIES	10	/* the kernel gives locked memory back late */
@@ -130,9 +131,7 @@ static bool uring_busy(struct weir_backend *be)
 {
 	struct uring *u = uring_of(be);
 
-	return io_uring_cq_ready(&u->ring) || kernel_flags(u) || io_uring_sq_ready(&u->ring) ||
-		!weir_list_empty_(&u->dropped) || !weir_list_empty_(&u->cancels) ||
-		(!weir_list_empty_(&u->parked) && u->free_slot != NO_SLOT);
+	return weir_uring_stirs_(u) || kernel_flags(u) || io_uring_sq_ready(&u->ring);
 }
 
 /* One io_uring_enter.  A positive result does not mean that a completion is there, nor does an
@@ -166,8 +165,7 @@ static int uring_turn(struct weir_backend *be, bool block)
 	int rc = 0;
 
 	weir_uring_flush_(u);
-	block = block && !io_uring_cq_ready(&u->ring) && !kernel_flags(u) &&
-		weir_list_empty_(&u->dropped);
+	block = block && !weir_uring_stirs_(u) && !kernel_flags(u);
 	if (block)
 		timer_set(u);
 	if (block || io_uring_sq_ready(&u->ring) || kernel_flags(u))
@@ -257,7 +255,7 @@ static void uring_free(struct weir_backend *be)
 	close_fd(u->notify_fd);
 	close_fd(u->timer_fd);
 	close_fd(u->wake_fd);
-	free(u->slots);
+	weir_uring_ops_fini_(u);
 	free(u);
 }
 
@@ -277,6 +275,10 @@ static const struct weir_backend_ops uring_ops = {
 	.each = weir_uring_each_,
 	.free = uring_free,
 };
+
+/* What is relied on, all of it in Linux 6.1: completions are not dropped, an offset of -1 is the
+ * file's own, a cancel that succeeds says nothing. */
+#define FEATURES	(IORING_FEAT_NODROP | IORING_FEAT_RW_CUR_POS | IORING_FEAT_CQE_SKIP)
 
 /* The best flags that this kernel has: one thread, completions only when we enter, and a flag that
  * says when entering is worth while. */
@@ -298,6 +300,10 @@ static int ring_init(struct io_uring *ring, unsigned ops, unsigned entries)
 		p.cq_entries = 2 * ops;
 		rc = io_uring_queue_init_params(entries, ring, &p);
 	}
+	if (rc == 0 && (p.features & FEATURES) != FEATURES) {
+		io_uring_queue_exit(ring);
+		rc = -EINVAL;
+	}
 	return rc;
 }
 
@@ -315,25 +321,11 @@ static int ring_init_or_smaller(struct io_uring *ring, unsigned *ops, unsigned e
 				return rc;
 			nanosleep(&ms, NULL);
 		}
-		if (*ops / 2 < OPS_MIN || entries / 2 < ENTRIES_MIN)
+		if (*ops / 2 < OPS_SHRUNK)
 			return -ENOMEM;
 		*ops /= 2;
-		entries /= 2;
+		entries = entries / 2 < ENTRIES_MIN ? ENTRIES_MIN : entries / 2;
 	}
-}
-
-static int slots_init(struct uring *u, unsigned n)
-{
-	unsigned i;
-
-	u->slots = calloc(n, sizeof *u->slots);
-	if (!u->slots)
-		return -ENOMEM;
-	for (i = 0; i < n; i++)
-		u->slots[i].next_free = i + 1 < n ? i + 1 : NO_SLOT;
-	u->n_slots = n;
-	u->free_slot = 0;
-	return 0;
 }
 
 int weir_uring_new_(struct weir_backend **be, unsigned ops, unsigned entries)
@@ -347,7 +339,6 @@ int weir_uring_new_(struct weir_backend **be, unsigned ops, unsigned entries)
 	u->be.ops = &uring_ops;
 	u->notify_fd = -1;
 	u->due = u->armed = WEIR_FOREVER;
-	weir_uring_ops_init_(u);
 	ops = ops < OPS_MIN ? OPS_MIN : ops;
 	entries = entries < ENTRIES_MIN ? ENTRIES_MIN : entries > ops ? ops : entries;
 	rc = ring_init_or_smaller(&u->ring, &ops, entries);
@@ -355,13 +346,13 @@ int weir_uring_new_(struct weir_backend **be, unsigned ops, unsigned entries)
 		goto free_u;
 	io_uring_ring_dontfork(&u->ring);	/* a child that touched it would corrupt it */
 	io_uring_register_iowq_max_workers(&u->ring, workers);	/* an older kernel keeps its own */
-	rc = slots_init(u, ops);
+	rc = weir_uring_ops_init_(u, ops);
 	if (rc < 0)
 		goto exit_ring;
 	u->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (u->timer_fd < 0) {
 		rc = -errno;
-		goto free_slots;
+		goto fini_ops;
 	}
 	u->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (u->wake_fd < 0) {
@@ -370,13 +361,18 @@ int weir_uring_new_(struct weir_backend **be, unsigned ops, unsigned entries)
 	}
 	read_start(u, &u->timer_op, &timer_def, u->timer_fd, &u->timer_count);
 	read_start(u, &u->wake_op, &wake_def, u->wake_fd, &u->wake_count);
+	rc = enter(u, false);	/* a filter may allow io_uring_setup(2) alone */
+	if (rc < 0)
+		goto close_wake;
 	*be = &u->be;
 	return 0;
 
+close_wake:
+	close(u->wake_fd);
 close_timer:
 	close(u->timer_fd);
-free_slots:
-	free(u->slots);
+fini_ops:
+	weir_uring_ops_fini_(u);
 exit_ring:
 	io_uring_queue_exit(&u->ring);
 free_u:

@@ -10,14 +10,23 @@
 
 #include "kernel/backend.h"
 
-#define NO_SLOT		UINT32_MAX
-#define FD_BUCKETS	256u	/* see ops_on */
+/* What op->u.kernel.slot says of an op that has no slot. */
+#define NO_SLOT		UINT32_MAX		/* parked, or not the backend's */
+#define DROPPED		(UINT32_MAX - 1)	/* cancelled while it was parked */
 
 struct slot {
-	struct weir_op *op;
+	struct weir_op *op;	/* NULL: free */
 	uint32_t generation;
-	uint32_t next_free;
+	uint32_t next, prev;	/* in its bucket; next alone if free */
 	bool polling;		/* the op met -EAGAIN: a poll stands in for it */
+	bool cancelled;		/* the op is to end; asked once, by whomever */
+};
+
+/* The ops on descriptors that are equal modulo the number of buckets. */
+struct bucket {
+	uint32_t first;		/* in flight: a chain of slots */
+	uint32_t parked;	/* how many wait for room */
+	uint32_t closing;	/* how many closes wait for the ops in flight */
 };
 
 struct uring {
@@ -26,11 +35,12 @@ struct uring {
 	struct slot *slots;
 	unsigned n_slots;
 	uint32_t free_slot;
+	struct bucket *buckets;
+	unsigned bucket_mask;
 	struct weir_list parked;	/* ops waiting for a slot or an entry */
 	struct weir_list cancels;	/* ops in flight whose cancel found no entry */
 	struct weir_list dropped;	/* parked ops that were cancelled */
 	struct weir_list closers;	/* close ops waiting for the ops on their descriptor */
-	uint32_t ops_on[FD_BUCKETS];	/* ops in flight or parked, by descriptor */
 
 	struct weir_op timer_op, wake_op;
 	uint64_t timer_count, wake_count;	/* what they read */
@@ -46,7 +56,10 @@ static inline struct uring *uring_of(struct weir_backend *be)
 	return weir_container_of(be, struct uring, be);
 }
 
-void weir_uring_ops_init_(struct uring *u);
+/* Room for n ops in flight.  Results: 0; -ENOMEM. */
+int weir_uring_ops_init_(struct uring *u, unsigned n);
+void weir_uring_ops_fini_(struct uring *u);
+
 bool weir_uring_submit_(struct weir_backend *be, struct weir_op *op);
 void weir_uring_cancel_(struct weir_backend *be, struct weir_op *op);
 void weir_uring_each_(struct weir_backend *be, void (*fn)(void *arg, struct weir_op *op),
@@ -56,5 +69,7 @@ void weir_uring_each_(struct weir_backend *be, void (*fn)(void *arg, struct weir
 void weir_uring_flush_(struct uring *u);
 /* Ends the ops whose completions are there. */
 void weir_uring_reap_(struct uring *u);
+/* True: flush or reap would get further, without the kernel doing anything more. */
+bool weir_uring_stirs_(const struct uring *u);
 
 #endif

@@ -6,14 +6,96 @@
  * stale or foreign completion meets a check and not freed memory.  An op leaves its slot by its own
  * completion only: what a cancel returns is never looked at.  There are at most `ops` slots and
  * the completion queue holds two for each (an op and its cancel), so it cannot overflow; an op
- * that finds no slot, or no submission entry, is parked in order.  Nothing is allocated here.
+ * that finds no slot, or no submission entry, is parked in order.  Nothing is allocated after
+ * weir_uring_ops_init_().
  */
 #include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 
 #include "kernel/direct.h"
 #include "kernel/uring.h"
 
 #define BATCH		64	/* completions taken out of the queue before any is acted on */
+
+/* Results that only the kernel's own restart logic should ever see: a call was cut short. */
+#define ERESTART_FIRST	(-512)
+#define ERESTART_LAST	(-516)
+
+static struct weir_op *op_of(struct weir_list *link)
+{
+	return weir_container_of(link, struct weir_op, u.kernel.link);
+}
+
+/* ---- slots ---- */
+
+static struct bucket *bucket(struct uring *u, int fd)
+{
+	return &u->buckets[(unsigned)fd & u->bucket_mask];
+}
+
+static uint64_t tag(const struct uring *u, uint32_t slot)
+{
+	return (uint64_t)u->slots[slot].generation << 32 | slot;
+}
+
+static bool slot_take(struct uring *u, struct weir_op *op)
+{
+	struct bucket *b = bucket(u, op->u.kernel.fd);
+	uint32_t i = u->free_slot;
+	struct slot *s;
+
+	if (i == NO_SLOT)
+		return false;
+	s = &u->slots[i];
+	u->free_slot = s->next;
+	s->op = op;
+	s->polling = s->cancelled = false;
+	s->next = b->first;
+	s->prev = NO_SLOT;
+	if (b->first != NO_SLOT)
+		u->slots[b->first].prev = i;
+	b->first = i;
+	op->u.kernel.slot = i;
+	return true;
+}
+
+static void slot_give(struct uring *u, struct weir_op *op)
+{
+	uint32_t i = op->u.kernel.slot;
+	struct slot *s = &u->slots[i];
+
+	if (s->prev != NO_SLOT)
+		u->slots[s->prev].next = s->next;
+	else
+		bucket(u, op->u.kernel.fd)->first = s->next;
+	if (s->next != NO_SLOT)
+		u->slots[s->next].prev = s->prev;
+	s->op = NULL;
+	s->generation++;
+	s->next = u->free_slot;
+	u->free_slot = i;
+	op->u.kernel.slot = NO_SLOT;
+}
+
+/* The first op in flight on fd, from slot i of its bucket on. */
+static uint32_t next_on(const struct uring *u, int fd, uint32_t i)
+{
+	while (i != NO_SLOT && u->slots[i].op->u.kernel.fd != fd)
+		i = u->slots[i].next;
+	return i;
+}
+
+static bool any_on(struct uring *u, int fd)
+{
+	return next_on(u, fd, bucket(u, fd)->first) != NO_SLOT;
+}
+
+static void count(struct uring *u, const struct weir_op *op, int n)
+{
+	if (!(op->def->flags & WEIR_INTERNAL_))
+		u->stats.in_flight += (uint64_t)(int64_t)n;
+}
 
 /* ---- submission ---- */
 
@@ -28,37 +110,6 @@ static struct io_uring_sqe *sqe_get(struct uring *u)
 	return io_uring_get_sqe(&u->ring);
 }
 
-static uint64_t tag(const struct uring *u, uint32_t slot)
-{
-	return (uint64_t)u->slots[slot].generation << 32 | slot;
-}
-
-static uint32_t slot_take(struct uring *u, struct weir_op *op)
-{
-	uint32_t i = u->free_slot;
-
-	if (i == NO_SLOT)
-		return i;
-	u->free_slot = u->slots[i].next_free;
-	u->slots[i].op = op;
-	u->slots[i].polling = false;
-	return i;
-}
-
-static void slot_give(struct uring *u, uint32_t i)
-{
-	u->slots[i].op->u.kernel.slot = NO_SLOT;
-	u->slots[i].op = NULL;
-	u->slots[i].generation++;
-	u->slots[i].next_free = u->free_slot;
-	u->free_slot = i;
-}
-
-static uint32_t *ops_on(struct uring *u, int fd)
-{
-	return &u->ops_on[(unsigned)fd % FD_BUCKETS];
-}
-
 static void fill(const struct uring *u, struct io_uring_sqe *sqe, const struct weir_op *op)
 {
 	const struct weir_kernel_args *a = &op->u.kernel;
@@ -66,6 +117,10 @@ static void fill(const struct uring *u, struct io_uring_sqe *sqe, const struct w
 	io_uring_prep_rw(op->def->opcode, sqe, a->fd, (const void *)(uintptr_t)a->addr, a->len,
 			 a->off);
 	sqe->rw_flags = (int)a->flags;
+	if (op->def->opcode == IORING_OP_SOCKET) {	/* on no descriptor: the domain is there */
+		sqe->fd = (int)a->flags;
+		sqe->rw_flags = 0;
+	}
 	sqe->user_data = tag(u, a->slot);
 }
 
@@ -73,40 +128,61 @@ static void fill(const struct uring *u, struct io_uring_sqe *sqe, const struct w
 static bool launch(struct uring *u, struct weir_op *op)
 {
 	struct io_uring_sqe *sqe;
-	uint32_t slot = slot_take(u, op);
 
-	if (slot == NO_SLOT)
+	if (!slot_take(u, op))
 		return false;
 	sqe = sqe_get(u);
 	if (!sqe) {
-		slot_give(u, slot);
+		slot_give(u, op);
 		return false;
 	}
-	op->u.kernel.slot = slot;
 	weir_list_init_(&op->u.kernel.link);	/* on no list, yet safe to remove */
 	fill(u, sqe, op);
+	count(u, op, 1);
 	u->stats.submitted++;
 	return true;
 }
 
-static struct weir_op *op_of(struct weir_list *link)
+static void park(struct uring *u, struct weir_op *op, struct weir_list *before)
 {
-	return weir_container_of(link, struct weir_op, u.kernel.link);
+	op->u.kernel.slot = NO_SLOT;
+	weir_list_append_(before, &op->u.kernel.link);
+	bucket(u, op->u.kernel.fd)->parked++;
+	u->stats.parked++;
+}
+
+static void unpark(struct uring *u, struct weir_op *op)
+{
+	weir_list_remove_(&op->u.kernel.link);
+	bucket(u, op->u.kernel.fd)->parked--;
+	u->stats.parked--;
 }
 
 /* Parked ops go first, in their order. */
-static void unpark(struct uring *u)
+static void launch_parked(struct uring *u)
 {
 	while (!weir_list_empty_(&u->parked)) {
 		struct weir_op *op = op_of(u->parked.next);
 
-		weir_list_remove_(&op->u.kernel.link);
+		unpark(u, op);
 		if (!launch(u, op)) {
-			weir_list_append_(u->parked.next, &op->u.kernel.link);	/* back in front */
+			park(u, op, u->parked.next);	/* back in front */
 			return;
 		}
-		u->stats.parked--;
 	}
+}
+
+/* A descriptor whose close has begun takes no op any more, or it might never be closed. */
+static bool is_closing(struct uring *u, int fd)
+{
+	struct weir_list *l;
+
+	if (!bucket(u, fd)->closing)
+		return false;
+	for (l = u->closers.next; l != &u->closers; l = l->next)
+		if (op_of(l)->u.kernel.fd == fd)
+			return true;
+	return false;
 }
 
 static bool close_begin(struct uring *u, struct weir_op *op);
@@ -115,18 +191,16 @@ bool weir_uring_submit_(struct weir_backend *be, struct weir_op *op)
 {
 	struct uring *u = uring_of(be);
 
+	if (is_closing(u, op->u.kernel.fd)) {
+		op->res = -EBADF;
+		return true;
+	}
 	if (op->def->opcode == WEIR_KOP_CLOSE)
 		return close_begin(u, op);
 	if (weir_direct_(op))
 		return true;
-	(*ops_on(u, op->u.kernel.fd))++;
-	if (!(op->def->flags & WEIR_INTERNAL_))
-		u->stats.in_flight++;
-	if (weir_list_empty_(&u->parked) && launch(u, op))
-		return false;
-	op->u.kernel.slot = NO_SLOT;
-	weir_list_append_(&u->parked, &op->u.kernel.link);
-	u->stats.parked++;
+	if (!weir_list_empty_(&u->parked) || !launch(u, op))
+		park(u, op, &u->parked);
 	return false;
 }
 
@@ -147,18 +221,24 @@ static bool cancel_launch(struct uring *u, const struct weir_op *op)
 void weir_uring_cancel_(struct weir_backend *be, struct weir_op *op)
 {
 	struct uring *u = uring_of(be);
+	uint32_t i = op->u.kernel.slot;
 
-	if (op->u.kernel.slot == NO_SLOT) {	/* the kernel never had it: the next turn ends it */
-		weir_list_remove_(&op->u.kernel.link);
+	if (op->def->opcode == WEIR_KOP_CLOSE || i == DROPPED)
+		return;
+	if (i == NO_SLOT) {	/* the kernel never had it: the next turn ends it */
+		unpark(u, op);
+		op->u.kernel.slot = DROPPED;
 		weir_list_append_(&u->dropped, &op->u.kernel.link);
-		u->stats.parked--;
-	} else if (!cancel_launch(u, op)) {
-		weir_list_remove_(&op->u.kernel.link);
-		weir_list_append_(&u->cancels, &op->u.kernel.link);
+		return;
 	}
+	if (u->slots[i].cancelled)
+		return;
+	u->slots[i].cancelled = true;
+	if (!cancel_launch(u, op))
+		weir_list_append_(&u->cancels, &op->u.kernel.link);
 }
 
-static void retry_cancels(struct uring *u)
+static void launch_cancels(struct uring *u)
 {
 	while (!weir_list_empty_(&u->cancels)) {
 		struct weir_list *link = u->cancels.next;
@@ -170,21 +250,15 @@ static void retry_cancels(struct uring *u)
 	}
 }
 
-/* The next op on fd, in flight from slot *i on; the bucket's count says in most cases that there is
- * none. */
-static struct weir_op *next_on(struct uring *u, int fd, unsigned *i)
+static void cancel_parked_on(struct uring *u, int fd)
 {
-	for (; *i < u->n_slots; (*i)++)
-		if (u->slots[*i].op && u->slots[*i].op->u.kernel.fd == fd)
-			return u->slots[(*i)++].op;
-	return NULL;
-}
+	struct weir_list *l, *next;
 
-static bool any_on(struct uring *u, int fd)
-{
-	unsigned i = 0;
-
-	return *ops_on(u, fd) && next_on(u, fd, &i);
+	for (l = u->parked.next; l != &u->parked && bucket(u, fd)->parked; l = next) {
+		next = l->next;
+		if (op_of(l)->u.kernel.fd == fd)
+			weir_uring_cancel_(&u->be, op_of(l));
+	}
 }
 
 /* Closing under an op would leave it alive, on a file that nobody can name any more: its
@@ -192,22 +266,22 @@ static bool any_on(struct uring *u, int fd)
 static bool close_begin(struct uring *u, struct weir_op *op)
 {
 	int fd = op->u.kernel.fd;
-	struct weir_op *other;
-	struct weir_list *l, *next;
-	unsigned i = 0;
+	uint32_t i;
 
-	for (l = u->parked.next; *ops_on(u, fd) && l != &u->parked; l = next) {
-		next = l->next;
-		if (op_of(l)->u.kernel.fd == fd)
-			weir_uring_cancel_(&u->be, op_of(l));
+	if (fd < 0) {
+		op->res = -EBADF;
+		return true;
 	}
+	cancel_parked_on(u, fd);
 	if (!any_on(u, fd)) {
 		op->res = weir_direct_close_(fd);
 		return true;
 	}
-	while ((other = next_on(u, fd, &i)))
-		weir_uring_cancel_(&u->be, other);
-	u->stats.in_flight++;
+	for (i = next_on(u, fd, bucket(u, fd)->first); i != NO_SLOT;
+	     i = next_on(u, fd, u->slots[i].next))
+		weir_uring_cancel_(&u->be, u->slots[i].op);
+	count(u, op, 1);
+	bucket(u, fd)->closing++;
 	weir_list_append_(&u->closers, &op->u.kernel.link);
 	return false;
 }
@@ -223,53 +297,67 @@ static void close_those_free(struct uring *u)
 		if (any_on(u, op->u.kernel.fd))
 			continue;
 		weir_list_remove_(l);
-		u->stats.in_flight--;
+		bucket(u, op->u.kernel.fd)->closing--;
+		count(u, op, -1);
 		op->def->complete(op, weir_direct_close_(op->u.kernel.fd));
 	}
 }
 
 /* ---- completion ---- */
 
-static void end(struct uring *u, struct weir_op *op, int res)
+/* What to poll for where such an op is told to try again; 0: then that is its result. */
+static unsigned poll_mask(const struct weir_op *op)
 {
-	weir_list_remove_(&op->u.kernel.link);
-	(*ops_on(u, op->u.kernel.fd))--;
-	if (!(op->def->flags & WEIR_INTERNAL_))
-		u->stats.in_flight--;
-	u->stats.completed++;
-	op->def->complete(op, res);
+	switch (op->def->opcode) {
+	case IORING_OP_RECV:
+		return op->u.kernel.flags & MSG_DONTWAIT ? 0 : POLLIN;
+	case IORING_OP_SEND:
+		return op->u.kernel.flags & MSG_DONTWAIT ? 0 : POLLOUT;
+	case IORING_OP_READ:
+	case IORING_OP_ACCEPT:
+		return POLLIN;
+	case IORING_OP_WRITE:
+		return POLLOUT;
+	default:
+		return 0;
+	}
 }
 
-/* Some files answer -EAGAIN where others wait (KERNEL: character devices, older kernels), and a
- * signal can cut a call short: neither is news for the caller.  True: op goes on. */
-static bool try_again(struct uring *u, struct weir_op *op, struct slot *s, int res)
+/* Some files answer -EAGAIN where others wait (character devices, older kernels), a signal can cut
+ * a call short, and the end of a poll that stood in for an op is not that of the op: none of these
+ * is news for the caller. */
+static bool is_over(const struct weir_op *op, const struct slot *s, int res)
 {
-	struct io_uring_sqe *sqe;
-	bool writes;
+	if (s->polling)
+		return res < 0 && res != -EINTR;
+	return res != -EINTR && (res != -EAGAIN || !poll_mask(op));
+}
 
-	if (op->flags & WEIR_OP_CANCELLED_)
-		return false;
-	if (!(res == -EINTR || (res == -EAGAIN && !s->polling) || (s->polling && res >= 0)))
-		return false;
-	sqe = sqe_get(u);
-	if (!sqe)
-		return false;
-	s->polling = res == -EAGAIN;
-	if (!s->polling) {
-		fill(u, sqe, op);
-		return true;
+/* op goes on, in the slot that it has. */
+static void try_again(struct uring *u, struct weir_op *op, bool poll)
+{
+	struct io_uring_sqe *sqe = sqe_get(u);
+
+	if (!sqe) {
+		slot_give(u, op);
+		count(u, op, -1);
+		park(u, op, u->parked.next);	/* in front: it has waited once */
+		return;
 	}
-	writes = op->def->opcode == IORING_OP_WRITE || op->def->opcode == IORING_OP_SEND ||
-		op->def->opcode == IORING_OP_CONNECT;
-	io_uring_prep_poll_add(sqe, op->u.kernel.fd, writes ? POLLOUT : POLLIN);
-	sqe->user_data = tag(u, op->u.kernel.slot);
-	return true;
+	u->slots[op->u.kernel.slot].polling = poll;
+	if (poll) {
+		io_uring_prep_poll_add(sqe, op->u.kernel.fd, poll_mask(op));
+		sqe->user_data = tag(u, op->u.kernel.slot);
+	} else {
+		fill(u, sqe, op);
+	}
 }
 
 static void completion(struct uring *u, uint64_t user_data, int res)
 {
 	uint32_t i = (uint32_t)user_data;
 	struct weir_op *op;
+	struct slot *s;
 
 	if (user_data == NO_SLOT)	/* a cancel that came too late */
 		return;
@@ -277,11 +365,34 @@ static void completion(struct uring *u, uint64_t user_data, int res)
 		u->stats.unknown++;
 		return;
 	}
-	op = u->slots[i].op;
-	if (try_again(u, op, &u->slots[i], res))
-		return;
-	slot_give(u, i);
-	end(u, op, res);
+	s = &u->slots[i];
+	op = s->op;
+	if (res <= ERESTART_FIRST && res >= ERESTART_LAST)
+		res = -EINTR;
+	if (!is_over(op, s, res)) {
+		if (!s->cancelled) {
+			try_again(u, op, res == -EAGAIN);
+			return;
+		}
+		res = -ECANCELED;
+	}
+	weir_list_remove_(&op->u.kernel.link);	/* from the cancels, or from nothing */
+	slot_give(u, op);
+	count(u, op, -1);
+	u->stats.completed++;
+	op->def->complete(op, res);
+}
+
+/* None of these has been in the kernel. */
+static void end_dropped(struct uring *u)
+{
+	while (!weir_list_empty_(&u->dropped)) {
+		struct weir_op *op = op_of(u->dropped.next);
+
+		weir_list_remove_(&op->u.kernel.link);
+		op->u.kernel.slot = NO_SLOT;
+		op->def->complete(op, -ECANCELED);
+	}
 }
 
 /* Takes completions out in batches, since acting on one may submit, and so fill the queue again.
@@ -303,40 +414,78 @@ void weir_uring_reap_(struct uring *u)
 			completion(u, batch[i].user_data, batch[i].res);
 		total += n;
 	} while (n == BATCH && total < 2 * u->n_slots);
-	while (!weir_list_empty_(&u->dropped))
-		end(u, op_of(u->dropped.next), -ECANCELED);
-	if (!weir_list_empty_(&u->closers))
-		close_those_free(u);
+	end_dropped(u);
+	close_those_free(u);
 }
 
 void weir_uring_flush_(struct uring *u)
 {
-	retry_cancels(u);
-	unpark(u);
+	launch_cancels(u);
+	launch_parked(u);
+}
+
+bool weir_uring_stirs_(const struct uring *u)
+{
+	return io_uring_cq_ready(&u->ring) || !weir_list_empty_(&u->dropped) ||
+		!weir_list_empty_(&u->cancels) ||
+		(!weir_list_empty_(&u->parked) && u->free_slot != NO_SLOT);
 }
 
 /* ---- life ---- */
 
-void weir_uring_ops_init_(struct uring *u)
+int weir_uring_ops_init_(struct uring *u, unsigned n)
 {
+	unsigned i, n_buckets = 1;
+
+	while (n_buckets < n)
+		n_buckets *= 2;
+	u->slots = calloc(n, sizeof *u->slots);
+	if (!u->slots)
+		return -ENOMEM;
+	u->buckets = calloc(n_buckets, sizeof *u->buckets);
+	if (!u->buckets) {
+		free(u->slots);
+		return -ENOMEM;
+	}
+	for (i = 0; i < n; i++)
+		u->slots[i].next = i + 1 < n ? i + 1 : NO_SLOT;
+	for (i = 0; i < n_buckets; i++)
+		u->buckets[i].first = NO_SLOT;
+	u->n_slots = n;
+	u->free_slot = 0;
+	u->bucket_mask = n_buckets - 1;
 	weir_list_init_(&u->parked);
 	weir_list_init_(&u->cancels);
 	weir_list_init_(&u->dropped);
 	weir_list_init_(&u->closers);
+	return 0;
+}
+
+void weir_uring_ops_fini_(struct uring *u)
+{
+	free(u->buckets);
+	free(u->slots);
+}
+
+static void each_of(struct weir_list *list, void (*fn)(void *arg, struct weir_op *op), void *arg)
+{
+	struct weir_list *l;
+
+	for (l = list->next; l != list; l = l->next)
+		if (!(op_of(l)->def->flags & WEIR_INTERNAL_))
+			fn(arg, op_of(l));
 }
 
 void weir_uring_each_(struct weir_backend *be, void (*fn)(void *arg, struct weir_op *op),
-		       void *arg)
+		      void *arg)
 {
 	struct uring *u = uring_of(be);
-	struct weir_list *l;
 	unsigned i;
 
 	for (i = 0; i < u->n_slots; i++)
 		if (u->slots[i].op && !(u->slots[i].op->def->flags & WEIR_INTERNAL_))
 			fn(arg, u->slots[i].op);
-	for (l = u->parked.next; l != &u->parked; l = l->next)
-		fn(arg, op_of(l));
-	for (l = u->closers.next; l != &u->closers; l = l->next)
-		fn(arg, op_of(l));
+	each_of(&u->parked, fn, arg);
+	each_of(&u->dropped, fn, arg);
+	each_of(&u->closers, fn, arg);
 }
