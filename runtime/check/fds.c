@@ -10,8 +10,13 @@
 
 #include "core/loop.h"
 
+struct note {
+	const struct weir_point *where;	/* NULL: not open, not ours */
+	bool at_once;			/* opened after that, by the next await */
+};
+
 struct weir_fd_notes {
-	const struct weir_point **where;
+	struct note *note;
 	size_t n;
 };
 
@@ -26,7 +31,7 @@ int weir_fd_notes_init_(struct weir_loop *loop)
 
 void weir_fd_notes_fini_(struct weir_loop *loop)
 {
-	free(loop->fd_notes->where);
+	free(loop->fd_notes->note);
 	free(loop->fd_notes);
 	loop->fd_notes = NULL;
 }
@@ -34,20 +39,20 @@ void weir_fd_notes_fini_(struct weir_loop *loop)
 static bool grow(struct weir_fd_notes *notes, size_t fd)
 {
 	size_t n = notes->n ? notes->n : FIRST;
-	const struct weir_point **where;
+	struct note *note;
 
 	while (n <= fd)
 		n *= 2;
-	where = realloc(notes->where, n * sizeof *where);
-	if (!where)
+	note = realloc(notes->note, n * sizeof *note);
+	if (!note)
 		return false;
-	memset(where + notes->n, 0, (n - notes->n) * sizeof *where);
-	notes->where = where;
+	memset(note + notes->n, 0, (n - notes->n) * sizeof *note);
+	notes->note = note;
 	notes->n = n;
 	return true;
 }
 
-void weir_fd_opened_(struct weir_loop *loop, int fd, const struct weir_point *where)
+void weir_fd_opened_(struct weir_loop *loop, int fd, const struct weir_point *where, bool at_once)
 {
 	struct weir_fd_notes *notes = loop->fd_notes;
 
@@ -55,7 +60,7 @@ void weir_fd_opened_(struct weir_loop *loop, int fd, const struct weir_point *wh
 		return;
 	if ((size_t)fd >= notes->n && !grow(notes, (size_t)fd))
 		return;
-	notes->where[fd] = where;
+	notes->note[fd] = (struct note){ where, at_once };
 }
 
 void weir_fd_closed_(struct weir_loop *loop, int fd)
@@ -63,7 +68,7 @@ void weir_fd_closed_(struct weir_loop *loop, int fd)
 	struct weir_fd_notes *notes = loop->fd_notes;
 
 	if (notes && fd >= 0 && (size_t)fd < notes->n)
-		notes->where[fd] = NULL;
+		notes->note[fd].where = NULL;
 }
 
 unsigned weir_fd_notes_report_(struct weir_loop *loop)
@@ -73,13 +78,14 @@ unsigned weir_fd_notes_report_(struct weir_loop *loop)
 	size_t fd;
 
 	for (fd = 0; fd < notes->n; fd++) {
-		const struct weir_point *p = notes->where[fd];
+		const struct note *note = &notes->note[fd];
+		const struct weir_point *p = note->where;
 
 		if (!p)
 			continue;
 		n++;
-		weir_report_(loop, "weir: leak: descriptor %zu, opened by %s %s:%d  %s", fd,
-			     p->func, p->file, p->line, p->text);
+		weir_report_(loop, "weir: leak: descriptor %zu, opened %s %s %s:%d  %s", fd,
+			     note->at_once ? "after" : "by", p->func, p->file, p->line, p->text);
 	}
 	return n;
 }

@@ -6,18 +6,83 @@
  * buffer.  A cancel only asks.  What comes back after that decides: bytes that were moved are
  * reported, a descriptor that nobody waits for any more is closed.
  */
+#define _GNU_SOURCE
+#include <liburing.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/loop.h"
+#include "core/kernel_op.h"
+#include "core/memory.h"
 
-/* Results that only the kernel's own restart logic should ever see. */
-#define ERESTART_FIRST	(-512)
+/* ---- its memory ---- */
+
+struct buffer {
+	void *p;
+	size_t n;
+};
+
+static void *pointer(uint64_t addr)
+{
+	return (void *)(uintptr_t)addr;
+}
+
+/* What the kernel reads or fills until op has ended, strings and addresses of sockets apart. */
+static struct buffer buffer(const struct weir_op *op)
+{
+	const struct weir_kernel_args *a = &op->u.kernel;
+
+	switch (op->def->opcode) {
+	case IORING_OP_READ:
+	case IORING_OP_WRITE:
+	case IORING_OP_RECV:
+	case IORING_OP_SEND:
+		return (struct buffer){ pointer(a->addr), a->len };
+	case IORING_OP_STATX:
+		return (struct buffer){ pointer(a->off), sizeof(struct statx) };
+	default:
+		return (struct buffer){ NULL, 0 };
+	}
+}
+
+static void given_back(const struct weir_op *op, int res)
+{
+	const struct weir_kernel_args *a = &op->u.kernel;
+	struct buffer b = buffer(op);
+
+	weir_memory_check_(b.p, b.n);
+	if (res < 0 || !(op->def->flags & WEIR_FILLS_))
+		return;
+	switch (op->def->opcode) {
+	case IORING_OP_STATX:
+		weir_memory_filled_(b.p, b.n);
+		break;
+	case IORING_OP_ACCEPT:
+		if (!a->addr)
+			break;
+		weir_memory_filled_(pointer(a->off), sizeof(socklen_t));
+		weir_memory_filled_(pointer(a->addr), *(socklen_t *)pointer(a->off));
+		break;
+	default:
+		weir_memory_filled_(b.p, (size_t)res);
+	}
+}
+
+/* ---- its life ---- */
 
 bool weir_kernel_park_(struct weir_op *op)
 {
 	struct weir_loop *loop = weir_op_loop(op);
+	struct buffer b = buffer(op);
 
+	weir_check_buffer_(op, pointer(op->u.kernel.addr));
+	weir_memory_check_(b.p, b.n);
 	return loop->be->ops->submit(loop->be, op);
+}
+
+bool weir_kernel_park_both_(struct weir_op *op)
+{
+	weir_check_buffer_(op, pointer(op->u.kernel.off));
+	return weir_kernel_park_(op);
 }
 
 bool weir_kernel_cancel_(struct weir_op *op)
@@ -31,18 +96,18 @@ bool weir_kernel_cancel_(struct weir_op *op)
 void weir_kernel_complete_(struct weir_op *op, int res)
 {
 	struct weir_task *t = weir_op_task(op);
+	bool cancelled = op->flags & WEIR_OP_CANCELLED_;
 
-	if (res <= ERESTART_FIRST || (res == -EINTR && op->flags & WEIR_OP_CANCELLED_))
-		res = -ECANCELED;
+	given_back(op, res);
 	if (res >= 0 && op->def->flags & WEIR_GIVES_FD_) {
-		if (op->flags & WEIR_OP_CANCELLED_) {
+		if (cancelled) {
 			close(res);
 			res = -ECANCELED;
 		} else {
-			weir_fd_opened_(t->ctx->loop, res, t->leaf->at);
+			weir_fd_opened_(t->ctx->loop, res, t->leaf->at, false);
 		}
 	}
-	if (res == -ECANCELED && op->flags & WEIR_OP_CANCELLED_ && t->ctx->err)
+	if (res == -ECANCELED && cancelled && t->ctx->err)
 		res = t->ctx->err;
 	weir_op_done_(op, res);
 }
@@ -52,4 +117,11 @@ void weir_kernel_revoke_(struct weir_op *op, int err)
 	weir_fd_closed_(weir_op_loop(op), op->res);
 	close(op->res);
 	op->res = err;
+}
+
+void weir_kernel_gave_(struct weir_op *op, int fd)
+{
+	struct weir_task *t = weir_op_task(op);
+
+	weir_fd_opened_(t->ctx->loop, fd, weir_task_last_point_(t), true);
 }

@@ -86,8 +86,12 @@ static inline void weir_loop_touch_(struct weir_loop *loop)
 		weir_loop_touch_slow_(loop);
 }
 
-/* Aborts if p points into the C stack of a running coroutine: it would be gone at the suspend. */
-void weir_check_buffer_(const struct weir_loop *loop, const void *p);
+/* Aborts if p, which op names, points into the C stack of a running coroutine: it would be gone at
+ * the suspend. */
+void weir_check_buffer_(struct weir_op *op, const void *p);
+
+/* Where t was last seen to wait or call, or else was spawned; NULL if weir_spawn() did not say. */
+const struct weir_point *weir_task_last_point_(const struct weir_task *t);
 
 /* A line for conf.report. */
 void weir_report_(struct weir_loop *loop, const char *format, ...)
@@ -108,7 +112,8 @@ void weir_report_deadlock_(struct weir_loop *loop);
 int weir_report_leaks_(struct weir_loop *loop);
 int weir_fd_notes_init_(struct weir_loop *loop);
 void weir_fd_notes_fini_(struct weir_loop *loop);
-void weir_fd_opened_(struct weir_loop *loop, int fd, const struct weir_point *where);
+/* at_once: before its task was seen to wait; where is then the await before. */
+void weir_fd_opened_(struct weir_loop *loop, int fd, const struct weir_point *where, bool at_once);
 void weir_fd_closed_(struct weir_loop *loop, int fd);
 unsigned weir_fd_notes_report_(struct weir_loop *loop);
 

@@ -7,6 +7,7 @@
  * ended and joinable (leaf NULL, in group->ended).  Its op belongs to what it waits for while it
  * waits, so the run queue may use the op's memory for its link.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "core/loop.h"
@@ -199,12 +200,34 @@ void weir_task_interrupt_(struct weir_task *t, int err)
 	}
 }
 
-void weir_check_buffer_(const struct weir_loop *loop, const void *p)
+const struct weir_point *weir_task_last_point_(const struct weir_task *t)
 {
+	const struct weir_frame *root = (const struct weir_frame *)(const void *)(t + 1);
+	const struct weir_frame *f = t->leaf;
+
+	while (!f->at && f != root)
+		f = f->up.caller;
+	return f->at ? f->at : root->up.made;
+}
+
+static _Noreturn void buffer_bug(struct weir_op *op)
+{
+	const struct weir_point *p = weir_task_last_point_(weir_op_task(op));
+	char where[256] = "";
+
+	if (p)
+		snprintf(where, sizeof where, "the %s after %s %s:%d  %s", op->def->name, p->func,
+			 p->file, p->line, p->text);
+	weir_bug_("buffer on the stack of a coroutine", p ? where : op->def->name);
+}
+
+void weir_check_buffer_(struct weir_op *op, const void *p)
+{
+	const struct weir_loop *loop = weir_op_loop(op);
 	char here;
 
-	WEIR_CHECK_(!loop->in_turn || (const char *)p < &here || (const char *)p > loop->stack,
-		    "buffer on the stack of a coroutine", NULL);
+	if (loop->in_turn && (const char *)p >= &here && (const char *)p <= loop->stack)
+		buffer_bug(op);
 }
 
 /* ---- yield ---- */

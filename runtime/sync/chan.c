@@ -314,7 +314,7 @@ bool weir_chan_send_park_(struct weir_op *op)
 		return false;
 	}
 	if (op->u.wait.arg) {
-		weir_check_buffer_(ch->loop, op->u.wait.arg);
+		weir_check_buffer_(op, op->u.wait.arg);
 		ch->offers++;
 	}
 	enqueue(ch, &ch->senders, op);
@@ -329,7 +329,7 @@ bool weir_chan_recv_park_(struct weir_op *op)
 		weir_list_init_(&op->u.wait.link);
 		return false;
 	}
-	weir_check_buffer_(ch->loop, op->u.wait.arg);
+	weir_check_buffer_(op, op->u.wait.arg);
 	enqueue(ch, &ch->receivers, op);
 	return false;
 }

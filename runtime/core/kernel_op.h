@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* kernel_op.h - what the defs of kernel ops are made of, besides what core/loop.h has. */
+#ifndef WEIR_CORE_KERNEL_OP_H
+#define WEIR_CORE_KERNEL_OP_H
+
+#include "core/loop.h"
+
+/* As weir_kernel_park_(), for an op whose off is an address too. */
+bool weir_kernel_park_both_(struct weir_op *op);
+
+/* conf.check: op, which has ended as it parked, gave fd. */
+void weir_kernel_gave_(struct weir_op *op, int fd);
+
+#endif
