@@ -49,6 +49,9 @@ const char *test_report(void);
  */
 bool test_fail_alloc(unsigned n);
 
+/* n; where everything is slower, under valgrind or a sanitizer, a tenth of that. */
+unsigned test_some(unsigned n);
+
 /* Descriptors open in this process. */
 unsigned test_fds(void);
 

@@ -37,8 +37,12 @@ struct weir_backend_ops {
 
 	/* The next turn that blocks ends at time due at the latest; WEIR_FOREVER: no such time. */
 	void (*arm)(struct weir_backend *be, uint64_t due);
+	/* Once ns of real time are over, turn() does not block and returns -ETIME.  Of two limits
+	 * the earlier holds. */
+	void (*limit)(struct weir_backend *be, uint64_t ns);
 	/* Submits, takes in completions; if block and there is none, sleeps until one comes, until
-	 * due or wake().  Results: 0; -errno if the kernel's side is broken for good. */
+	 * due or wake().  Results: 0; -ETIME past the limit; -errno if the kernel's side is broken
+	 * for good. */
 	int (*turn)(struct weir_backend *be, bool block);
 	/* True if turn() would do something without blocking; a few loads, no system call. */
 	bool (*busy)(struct weir_backend *be);

@@ -95,21 +95,35 @@ static void uring_arm(struct weir_backend *be, uint64_t due)
 	uring_of(be)->due = due;
 }
 
+static void uring_limit(struct weir_backend *be, uint64_t ns)
+{
+	uint64_t limit = weir_time_add(uring_now(be), ns);
+
+	if (limit < uring_of(be)->limit)
+		uring_of(be)->limit = limit;
+}
+
+static bool past_limit(struct uring *u)
+{
+	return u->limit != WEIR_FOREVER && uring_now(&u->be) >= u->limit;
+}
+
 /* Only before sleeping: while the loop runs it looks at the clock anyway. */
 static void timer_set(struct uring *u)
 {
+	uint64_t due = u->due < u->limit ? u->due : u->limit;
 	struct itimerspec when = { 0 };
 
-	if (u->due == u->armed)
+	if (due == u->armed)
 		return;
-	if (u->due != WEIR_FOREVER) {
-		when.it_value.tv_sec = (time_t)(u->due / WEIR_S);
-		when.it_value.tv_nsec = (long)(u->due % WEIR_S);
-		if (!u->due)
+	if (due != WEIR_FOREVER) {
+		when.it_value.tv_sec = (time_t)(due / WEIR_S);
+		when.it_value.tv_nsec = (long)(due % WEIR_S);
+		if (!due)
 			when.it_value.tv_nsec = 1;	/* all zero would disarm */
 	}
 	timerfd_settime(u->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
-	u->armed = u->due;
+	u->armed = due;
 	u->stats.timer_sets++;
 }
 
@@ -165,7 +179,7 @@ static int uring_turn(struct weir_backend *be, bool block)
 	int rc = 0;
 
 	weir_uring_flush_(u);
-	block = block && !weir_uring_stirs_(u) && !kernel_flags(u);
+	block = block && !weir_uring_stirs_(u) && !kernel_flags(u) && !past_limit(u);
 	if (block)
 		timer_set(u);
 	if (block || io_uring_sq_ready(&u->ring) || kernel_flags(u))
@@ -176,7 +190,7 @@ static int uring_turn(struct weir_backend *be, bool block)
 		rc = enter(u, false);
 		weir_uring_reap_(u);
 	}
-	return rc;
+	return rc == 0 && past_limit(u) ? -ETIME : rc;
 }
 
 /* ---- embedding ---- */
@@ -244,6 +258,7 @@ static void uring_free(struct weir_backend *be)
 	struct uring *u = uring_of(be);
 
 	u->closing = true;
+	u->limit = WEIR_FOREVER;
 	weir_uring_cancel_(be, &u->timer_op);
 	weir_uring_cancel_(be, &u->wake_op);
 	/* They write into *u: it must outlive them.  Both can be polled, so their cancel
@@ -265,6 +280,7 @@ static const struct weir_backend_ops uring_ops = {
 	.submit = weir_uring_submit_,
 	.cancel = weir_uring_cancel_,
 	.arm = uring_arm,
+	.limit = uring_limit,
 	.turn = uring_turn,
 	.busy = uring_busy,
 	.wake = uring_wake,
@@ -338,7 +354,7 @@ int weir_uring_new_(struct weir_backend **be, unsigned ops, unsigned entries)
 		return -ENOMEM;
 	u->be.ops = &uring_ops;
 	u->notify_fd = -1;
-	u->due = u->armed = WEIR_FOREVER;
+	u->due = u->armed = u->limit = WEIR_FOREVER;
 	ops = ops < OPS_MIN ? OPS_MIN : ops;
 	entries = entries < ENTRIES_MIN ? ENTRIES_MIN : entries > ops ? ops : entries;
 	rc = ring_init_or_smaller(&u->ring, &ops, entries);

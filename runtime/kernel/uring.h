@@ -46,6 +46,7 @@ struct uring {
 	uint64_t timer_count, wake_count;	/* what they read */
 	int timer_fd, wake_fd, notify_fd;
 	uint64_t due, armed;		/* what the timerfd should be set to, and is */
+	uint64_t limit;			/* no turn blocks past this */
 	bool closing;
 
 	struct weir_backend_stats stats;

@@ -187,6 +187,13 @@ static bool is_closing(struct uring *u, int fd)
 
 static bool close_begin(struct uring *u, struct weir_op *op);
 
+/* The backend's reads of timerfd and eventfd overtake what waits for room, or with all slots taken
+ * the loop would hear of no timer and no other thread.  A slot is there: the one that they had. */
+static bool is_own(const struct uring *u, const struct weir_op *op)
+{
+	return op == &u->timer_op || op == &u->wake_op;
+}
+
 bool weir_uring_submit_(struct weir_backend *be, struct weir_op *op)
 {
 	struct uring *u = uring_of(be);
@@ -199,8 +206,8 @@ bool weir_uring_submit_(struct weir_backend *be, struct weir_op *op)
 		return close_begin(u, op);
 	if (weir_direct_(op))
 		return true;
-	if (!weir_list_empty_(&u->parked) || !launch(u, op))
-		park(u, op, &u->parked);
+	if ((!weir_list_empty_(&u->parked) && !is_own(u, op)) || !launch(u, op))
+		park(u, op, is_own(u, op) ? u->parked.next : &u->parked);
 	return false;
 }
 

@@ -43,6 +43,13 @@ static void virtual_arm(struct weir_backend *be, uint64_t due)
 	(void)due;
 }
 
+static void virtual_limit(struct weir_backend *be, uint64_t ns)
+{
+	struct weir_backend *inner = virtual_of(be)->inner;
+
+	inner->ops->limit(inner, ns);
+}
+
 static uint64_t virtual_entropy(struct weir_backend *be)
 {
 	(void)be;
@@ -134,6 +141,7 @@ static const struct weir_backend_ops virtual_ops = {
 	.submit = virtual_submit,
 	.cancel = virtual_cancel,
 	.arm = virtual_arm,
+	.limit = virtual_limit,
 	.turn = virtual_turn,
 	.busy = virtual_busy,
 	.wake = virtual_wake,

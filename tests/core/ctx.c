@@ -6,11 +6,10 @@
  */
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "aborts.h"
-#include "core/loop.h"
 #include "harness.h"
+#include "kit.h"
 #include "weir.h"
 
 #define PARENT		(-1001)		/* causes */
@@ -366,22 +365,14 @@ START_TEST(a_timeout_that_ends_after_the_end_of_time_never_comes)
 }
 END_TEST
 
-static uint64_t real_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * WEIR_S + (uint64_t)ts.tv_nsec;
-}
-
 START_TEST(a_timeout_set_by_the_host_counts_from_now_not_from_the_last_turn)
 {
 	uint64_t t;
 
 	loop = test_loop_conf(&(struct weir_loop_conf){ .seed = 1 });
 	weir_loop_dispatch(loop);
-	t = real_now() + WEIR_MS;
-	while (real_now() < t)
+	t = kit_now() + WEIR_MS;
+	while (kit_now() < t)
 		;
 	ck_assert_uint_ge(weir_now(loop), t);
 	weir_ctx_init_timeout(&a, weir_loop_ctx(loop), WEIR_HOUR);
@@ -717,14 +708,6 @@ START_TEST(waiting_for_another_ctx_ends_with_it_in_order_and_without_an_error)
 }
 END_TEST
 
-static uint64_t cpu_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * WEIR_S + (uint64_t)ts.tv_nsec;
-}
-
 /* CPU time from the cancel of n tasks until the last has ended, the best of three. */
 static uint64_t time_to_cancel(int n)
 {
@@ -737,10 +720,10 @@ static uint64_t time_to_cancel(int n)
 			ck_assert_int_eq(weir_go(weir_loop_group(loop), sleeper, .ns = FAR), 0);
 		while (timers() < (uint64_t)n)
 			weir_loop_dispatch(loop);
-		t = cpu_now();
+		t = kit_clock(CLOCK_THREAD_CPUTIME_ID);
 		weir_ctx_cancel(root, 0);
 		ck_assert_int_eq(weir_loop_run(loop), -ECANCELED);
-		t = cpu_now() - t;
+		t = kit_clock(CLOCK_THREAD_CPUTIME_ID) - t;
 		best = t < best ? t : best;
 		test_loop_free(loop);
 	}
