@@ -7,6 +7,7 @@
 #include "weir/chan.h"
 #include "weir/co.h"
 #include "weir/ctx.h"
+#include "weir/file.h"
 #include "weir/group.h"
 #include "weir/interval.h"
 #include "weir/limiter.h"
@@ -16,7 +17,9 @@
 #include "weir/pool.h"
 #include "weir/port.h"
 #include "weir/select.h"
+#include "weir/socket.h"
 #include "weir/task.h"
 #include "weir/time.h"
+#include "weir/work.h"
 
 #endif

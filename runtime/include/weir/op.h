@@ -15,15 +15,18 @@
 #define WEIR_OP_H
 
 #include "weir/base.h"
+#include "weir/port.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+struct weir_inbox;
 struct weir_interval;
 struct weir_limiter;
 struct weir_op;
 struct weir_task;
+struct weir_workers;
 
 struct weir_op_def {
 	const char *name;
@@ -122,13 +125,22 @@ struct weir_tick {
 	struct weir_interval *interval;
 };
 
-/* What a job on the blocking pool keeps. */
+/* What a job on a pool of threads keeps, under the lock of its workers; see io/work.c. */
 struct weir_job_args {
-	struct weir_list link;
-	int (*fn)(void *arg);
-	void *arg;
-	void *workers;
-	struct weir_loop *loop;
+	union {
+		struct weir_list queued;
+		struct weir_msg back;	/* over: on its way to the loop */
+	} link;
+	int (*fn)(void *arg);		/* NULL once a thread has begun it */
+	union {
+		void *arg;
+		struct {
+			int stop;	/* told to stop; written and read atomically */
+			int res;	/* what fn returned */
+		} run;			/* once begun */
+	} u;
+	struct weir_workers *workers;
+	struct weir_inbox *inbox;
 };
 
 struct weir_op {

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * work.c - see work.h.
+ *
+ * A job is its task's op.  It is in the queue (fn is set), or a thread has it (fn is NULL) until it
+ * goes back to its loop through the inbox; the lock guards the passage from one to the other.  A
+ * thread that ends a job takes the next one itself: whoever hands in a job calls a thread only if
+ * one waits that nobody has called yet, so busy workers cost no system call.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/inbox.h"
+#include "core/loop.h"
+#include "weir/work.h"
+
+#define THREADS_DEFAULT	4u
+#define QUEUE_DEFAULT	1024u
+#define NAME_DEFAULT	"weir-work"
+
+struct weir_workers {
+	pthread_mutex_t lock;
+	pthread_cond_t bell;
+	struct weir_list queue;		/* jobs not begun, the first first */
+	unsigned queued, bound;
+	unsigned busy;			/* jobs begun */
+	unsigned started, max;		/* threads */
+	unsigned idle;			/* threads at the bell that nobody has called */
+	unsigned calls;			/* that no thread has answered yet */
+	bool closing;
+	char name[16];			/* as much as Linux keeps */
+	pthread_t thread[];
+};
+
+struct job {	/* what a thread takes out of an op as it begins it */
+	struct weir_op *op;
+	int (*fn)(void *arg);
+	void *arg;
+};
+
+/* ---- a thread ---- */
+
+static _Thread_local const int *told_to_stop;	/* of the job that this thread runs */
+
+bool weir_work_cancelled(void)
+{
+	return told_to_stop && __atomic_load_n(told_to_stop, __ATOMIC_RELAXED);
+}
+
+static void wait_for_call(struct weir_workers *w)
+{
+	w->idle++;
+	while (!w->calls && !w->closing)
+		pthread_cond_wait(&w->bell, &w->lock);
+	if (w->calls)
+		w->calls--;
+}
+
+/* Under the lock.  False: it is time to end. */
+static bool begin(struct weir_workers *w, struct job *job)
+{
+	struct weir_job_args *a;
+
+	while (weir_list_empty_(&w->queue)) {
+		if (w->closing)
+			return false;
+		wait_for_call(w);
+	}
+	job->op = weir_container_of(w->queue.next, struct weir_op, u.job.link.queued);
+	a = &job->op->u.job;
+	job->fn = a->fn;
+	job->arg = a->u.arg;
+	weir_list_remove_(&a->link.queued);
+	w->queued--;
+	w->busy++;
+	a->fn = NULL;
+	a->u.run.stop = 0;
+	return true;
+}
+
+static void over(struct weir_msg *msg);
+
+/* Once it is in the inbox the op is the loop's, and may be gone. */
+static void run(const struct job *job)
+{
+	struct weir_job_args *a = &job->op->u.job;
+
+	told_to_stop = &a->u.run.stop;
+	a->u.run.res = job->fn(job->arg);
+	told_to_stop = NULL;
+	a->link.back.fn = over;
+	weir_inbox_put_(a->inbox, &a->link.back);
+}
+
+static void *thread_main(void *arg)
+{
+	struct weir_workers *w = arg;
+	struct job job;
+
+	pthread_setname_np(pthread_self(), w->name);
+	pthread_mutex_lock(&w->lock);
+	while (begin(w, &job)) {
+		pthread_mutex_unlock(&w->lock);
+		run(&job);
+		pthread_mutex_lock(&w->lock);
+		w->busy--;
+	}
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+/* ---- the loop's side ---- */
+
+/* Under the lock.  The new thread inherits the mask: no signal of the program's is for it. */
+static int start_thread(struct weir_workers *w)
+{
+	sigset_t all, old;
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(&w->thread[w->started], NULL, thread_main, w);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc == 0)
+		w->started++;
+	return -rc;
+}
+
+/* Under the lock.  Fewer threads than there may be are enough, none is not. */
+static int call_thread(struct weir_workers *w)
+{
+	if (w->idle) {
+		w->idle--;
+		w->calls++;
+		pthread_cond_signal(&w->bell);
+	} else if (w->started < w->max && start_thread(w) < 0 && !w->started) {
+		return -EAGAIN;
+	}
+	return 0;
+}
+
+static int hand_in(struct weir_workers *w, struct weir_op *op, bool shed)
+{
+	unsigned room = w->max + w->bound;
+	int rc;
+
+	pthread_mutex_lock(&w->lock);
+	if (shed && w->queued + w->busy >= room)
+		rc = -EAGAIN;
+	else
+		rc = call_thread(w);
+	if (rc == 0) {
+		weir_list_append_(&w->queue, &op->u.job.link.queued);
+		w->queued++;
+	}
+	pthread_mutex_unlock(&w->lock);
+	return rc;
+}
+
+static int loop_workers(struct weir_loop *loop, struct weir_workers **w)
+{
+	const struct weir_workers_conf conf = { .threads = loop->conf.threads };
+	int rc = 0;
+
+	if (!loop->workers) {
+		rc = weir_workers_new(&loop->workers, &conf);
+		loop->workers_free = weir_workers_free;
+	}
+	*w = loop->workers;
+	return rc;
+}
+
+static bool park(struct weir_op *op, bool shed)
+{
+	struct weir_loop *loop = weir_op_loop(op);
+	struct weir_job_args *a = &op->u.job;
+
+	weir_check_buffer_(op, a->u.arg);
+	op->res = a->workers ? 0 : loop_workers(loop, &a->workers);
+	if (op->res < 0)
+		return true;
+	a->inbox = loop->inbox;
+	op->res = hand_in(a->workers, op, shed);
+	if (op->res < 0)
+		return true;
+	loop->jobs++;
+	return false;
+}
+
+static bool work_park(struct weir_op *op)
+{
+	return park(op, false);
+}
+
+static bool try_park(struct weir_op *op)
+{
+	return park(op, true);
+}
+
+static bool cancel(struct weir_op *op)
+{
+	struct weir_job_args *a = &op->u.job;
+	struct weir_workers *w = a->workers;
+	bool queued;
+
+	pthread_mutex_lock(&w->lock);
+	queued = a->fn;
+	if (queued) {
+		weir_list_remove_(&a->link.queued);
+		w->queued--;
+	} else {
+		__atomic_store_n(&a->u.run.stop, 1, __ATOMIC_RELAXED);
+	}
+	pthread_mutex_unlock(&w->lock);
+	if (queued)
+		weir_op_loop(op)->jobs--;
+	return queued;
+}
+
+/* In the loop's thread.  A job that obeyed says so as any other wait of a cancelled task does. */
+static void over(struct weir_msg *msg)
+{
+	struct weir_op *op = weir_container_of(msg, struct weir_op, u.job.link.back);
+	int res = op->u.job.u.run.res, err = weir_op_ctx(op)->err;
+
+	weir_op_loop(op)->jobs--;
+	if (res == -ECANCELED && op->flags & WEIR_OP_CANCELLED_ && err)
+		res = err;
+	weir_op_done_(op, res);
+}
+
+static const struct weir_op_def work_def = {
+	.name = "work", .park = work_park, .cancel = cancel,
+};
+static const struct weir_op_def try_def = {
+	.name = "work", .park = try_park, .cancel = cancel,
+};
+
+static struct weir_op *prepare(struct weir_op *op, const struct weir_op_def *def,
+			       struct weir_workers *w, int (*fn)(void *arg), void *arg)
+{
+	weir_op_prepare_(op, def);
+	op->u.job.workers = w;
+	op->u.job.fn = fn;
+	op->u.job.u.arg = arg;
+	return op;
+}
+
+struct weir_op *weir_work(struct weir_op *op, struct weir_workers *w, int (*fn)(void *arg),
+			  void *arg)
+{
+	return prepare(op, &work_def, w, fn, arg);
+}
+
+struct weir_op *weir_work_try(struct weir_op *op, struct weir_workers *w, int (*fn)(void *arg),
+			      void *arg)
+{
+	return prepare(op, &try_def, w, fn, arg);
+}
+
+/* ---- life ---- */
+
+int weir_workers_new(struct weir_workers **out, const struct weir_workers_conf *conf)
+{
+	unsigned max = conf && conf->threads ? conf->threads : THREADS_DEFAULT;
+	struct weir_workers *w;
+
+	if (max > WEIR_THREADS_MAX)
+		return -EINVAL;
+	w = calloc(1, sizeof *w + max * sizeof *w->thread);
+	if (!w)
+		return -ENOMEM;
+	pthread_mutex_init(&w->lock, NULL);	/* of the default kind, as the next: no failure */
+	pthread_cond_init(&w->bell, NULL);
+	weir_list_init_(&w->queue);
+	w->max = max;
+	w->bound = conf && conf->queue ? conf->queue : QUEUE_DEFAULT;
+	snprintf(w->name, sizeof w->name, "%s", conf && conf->name ? conf->name : NAME_DEFAULT);
+	*out = w;
+	return 0;
+}
+
+void weir_workers_free(struct weir_workers *w)
+{
+	unsigned i;
+
+	if (!w)
+		return;
+	pthread_mutex_lock(&w->lock);
+	WEIR_CHECK_(!w->queued, "weir_workers_free() with jobs queued", w->name);
+	w->closing = true;
+	pthread_cond_broadcast(&w->bell);
+	pthread_mutex_unlock(&w->lock);
+	for (i = 0; i < w->started; i++)
+		pthread_join(w->thread[i], NULL);
+	pthread_cond_destroy(&w->bell);
+	pthread_mutex_destroy(&w->lock);
+	free(w);
+}
+
+void weir_workers_stats(struct weir_workers *w, struct weir_workers_stats *stats)
+{
+	pthread_mutex_lock(&w->lock);
+	*stats = (struct weir_workers_stats){ w->started, w->busy, w->queued };
+	pthread_mutex_unlock(&w->lock);
+}
