@@ -76,22 +76,23 @@ say  = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 ROOMS  := kernel core sync patterns io check
 LIB    := $(foreach r,$(ROOMS),$(wildcard runtime/$r/*.c))
 DEMOS  := $(wildcard demos/*.c)
+PARTS  := $(wildcard demos/*/*.c)	# of the demo that the directory is named after
 BENCH  := $(wildcard bench/*.c)
 TESTS  := $(filter-out tests/misuse/%,$(wildcard tests/*/*.c))
-SOURCES := $(LIB) $(DEMOS) $(BENCH) $(TESTS) tests/harness.c
-OBJECTS := $(SOURCES:%.c=$B/%.o)
-HEADERS := $(wildcard runtime/*/*.h runtime/include/weir/*.h tests/*.h)
+SOURCES := $(LIB) $(DEMOS) $(PARTS) $(BENCH) $(TESTS) tests/harness.c
+HEADERS := $(wildcard runtime/*/*.h runtime/include/weir/*.h demos/*/*.h tests/*.h tests/*/*.h)
 SCRIPTS := $(wildcard tests/*/run)
 LIBWEIR := $B/libweir.a
+object  = $(1:%.c=$B/obj/%.o)
 
 .PHONY: all tests deps check-deps demo check check-all lint bench vectors install clean help FORCE
 all: $(LIBWEIR) $B/libweir.so $(DEMOS:%.c=$B/%)	## the libraries and the demos, in build/
 tests: $(TESTS:%.c=$B/%)			## the test programs, without running them
 
-$(LIB:%.c=$B/%.o): ALL_CPPFLAGS += -Iruntime
-$(TESTS:%.c=$B/%.o) $B/tests/harness.o: ALL_CPPFLAGS += -Iruntime -Itests
+$(call object,$(LIB)): ALL_CPPFLAGS += -Iruntime
+$(call object,$(TESTS) tests/harness.c): ALL_CPPFLAGS += -Iruntime -Itests
 
-$(OBJECTS): $B/%.o: %.c $B/flags
+$(call object,$(SOURCES)): $B/obj/%.o: %.c $B/flags
 	$(call say,CC,$<)
 	$Q mkdir -p $(@D) && $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -100,25 +101,27 @@ $B/flags: FORCE
 	@mkdir -p $B && printf '%s\n' '$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS)' >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
-$(LIBWEIR): $(LIB:%.c=$B/%.o)
+$(LIBWEIR): $(call object,$(LIB))
 	$(call say,AR,$@)
 	$Q rm -f $@ && $(AR) rcs $@ $^
 
-$B/libweir.so: $(LIB:%.c=$B/%.o)
+$B/libweir.so: $(call object,$(LIB))
 	$(call say,LINK,$@)
-	$Q $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -shared $(if $(SAN),,-Wl,-z,defs) -Wl,-soname,libweir.so.$(SOVERSION) \
-		-o $@.$(VERSION) $^ $(URING_LIBS)
+	$Q $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -shared $(if $(SAN),,-Wl,-z,defs) \
+		-Wl,-soname,libweir.so.$(SOVERSION) -o $@.$(VERSION) $^ $(URING_LIBS)
 	$Q ln -sf libweir.so.$(VERSION) $@.$(SOVERSION) && ln -sf libweir.so.$(SOVERSION) $@
 
-$(DEMOS:%.c=$B/%) $(BENCH:%.c=$B/%): %: %.o $(LIBWEIR)
+.SECONDEXPANSION:
+$(DEMOS:%.c=$B/%) $(BENCH:%.c=$B/%): $B/%: $B/obj/%.o \
+		$$(call object,$$(wildcard $$*/*.c)) $(LIBWEIR)
 	$(call say,LINK,$@)
-	$Q $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(URING_LIBS) $($(notdir $@)_LIBS)
+	$Q mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(URING_LIBS) $($(notdir $@)_LIBS)
 
-$(TESTS:%.c=$B/%): %: %.o $B/tests/harness.o $(LIBWEIR)
+$(TESTS:%.c=$B/%): $B/%: $B/obj/%.o $B/obj/tests/harness.o $(LIBWEIR)
 	$(call say,LINK,$@)
-	$Q $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(WRAP_ALLOC) -o $@ $^ $(CHECK_LIBS) $(URING_LIBS)
+	$Q mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(WRAP_ALLOC) -o $@ $^ $(CHECK_LIBS) $(URING_LIBS)
 
--include $(OBJECTS:.o=.d)
+-include $(patsubst %.o,%.d,$(call object,$(SOURCES)))
 
 # ---- what a person asks for ----
 
