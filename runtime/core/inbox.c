@@ -46,7 +46,7 @@ static bool put(struct weir_inbox *in, struct weir_msg *msg)
 	if (!in->be)
 		return false;
 	msg->next = NULL;
-	*in->last = msg;
+	__atomic_store_n(in->last, msg, __ATOMIC_RELAXED);	/* maybe `first`, read without */
 	in->last = &msg->next;
 	if (in->asleep) {
 		in->asleep = false;
@@ -79,7 +79,7 @@ bool weir_inbox_run_(struct weir_inbox *in)
 {
 	struct weir_msg *msg;
 
-	if (!__atomic_load_n(&in->first, __ATOMIC_RELAXED))
+	if (!weir_inbox_pending_(in))
 		return false;
 	pthread_mutex_lock(&in->lock);
 	msg = in->first;

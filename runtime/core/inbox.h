@@ -31,6 +31,11 @@ void weir_inbox_unref_(struct weir_inbox *in);
 /* Any thread.  False: closed, msg is still the caller's. */
 bool weir_inbox_put_(struct weir_inbox *in, struct weir_msg *msg);
 
+/* The loop's thread.  Whether there is a message; one that is being put may be missed. */
+static inline bool weir_inbox_pending_(struct weir_inbox *in)
+{
+	return __atomic_load_n(&in->first, __ATOMIC_RELAXED) != NULL;
+}
 /* The loop's thread.  Calls each message's fn; returns whether there was one. */
 bool weir_inbox_run_(struct weir_inbox *in);
 /* False: there are messages, do not sleep. */

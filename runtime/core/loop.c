@@ -115,18 +115,18 @@ static uint64_t in_flight(struct weir_loop *loop)
 	return s.in_flight + s.parked;
 }
 
+/* Posts to a port that is closed since are among it: no port is left to say that they may come. */
 static bool work_left(struct weir_loop *loop)
 {
 	return loop->ready || !weir_list_empty_(&loop->afters) ||
-		weir_wheel_next_(&loop->wheel) <= loop->now;
+		weir_inbox_pending_(loop->inbox) || weir_wheel_next_(&loop->wheel) <= loop->now;
 }
 
 /* Runs what can run; when nothing can, waits for it, moves a virtual clock, or finds that nothing
- * ever will: -EDEADLK.  until: do not sleep past that. */
-static int turn_or_wait(struct weir_loop *loop, uint64_t until)
+ * ever will: -EDEADLK. */
+static int turn_or_wait(struct weir_loop *loop)
 {
 	uint64_t due;
-	int rc;
 
 	if (work_left(loop) || loop->be->ops->busy(loop->be))
 		return turn(loop, false);
@@ -141,9 +141,8 @@ static int turn_or_wait(struct weir_loop *loop, uint64_t until)
 	}
 	if (!weir_inbox_sleep_(loop->inbox))
 		return turn(loop, false);
-	loop->be->ops->arm(loop->be, due < until ? due : until);
-	rc = turn(loop, true);
-	return rc;
+	loop->be->ops->arm(loop->be, due);
+	return turn(loop, true);
 }
 
 /* The result of the loop's own group, which is as new afterwards. */
@@ -153,18 +152,33 @@ static int take_result(struct weir_loop *loop)
 	int res = g->err ? g->err : g->victim;
 
 	weir_group_fini(g);
-	weir_group_init(g, &loop->ctx, NULL);
+	weir_group_init_(g, &loop->ctx, NULL, "its loop");
 	return res;
+}
+
+void weir_loop_check_thread_(const struct weir_loop *loop)
+{
+	WEIR_CHECK_(pthread_equal(loop->thread, pthread_self()),
+		    "a loop is used by a thread that is not its own", NULL);
+}
+
+/* Whether the caller may run the loop.  A child's copy is of no use: the ring is the parent's. */
+static int may_run(const struct weir_loop *loop)
+{
+	if (getpid() != loop->pid)
+		return -ECHILD;
+	weir_loop_check_thread_(loop);
+	return loop->in_turn ? -EBUSY : 0;
 }
 
 int weir_loop_run(struct weir_loop *loop)
 {
-	int rc = 0;
+	int rc = may_run(loop);
 
-	if (loop->in_turn)
-		return -EBUSY;
+	if (rc < 0)
+		return rc;
 	while (loop->group.active && rc == 0)
-		rc = turn_or_wait(loop, WEIR_FOREVER);
+		rc = turn_or_wait(loop);
 	if (rc == -EDEADLK)
 		weir_report_deadlock_(loop);
 	return rc ? rc : take_result(loop);
@@ -183,24 +197,33 @@ int weir_loop_fd(struct weir_loop *loop)
 
 void weir_loop_touch_slow_(struct weir_loop *loop)
 {
+	weir_loop_check_thread_(loop);
 	if (!loop->embedded || loop->nudged)
 		return;
 	loop->nudged = true;
 	loop->be->ops->wake(loop->be);
 }
 
+/* What completes here waits for the next turn. */
+static void submit(struct weir_loop *loop)
+{
+	loop->in_turn = true;
+	loop->be->ops->turn(loop->be, false);
+	loop->in_turn = false;
+}
+
 int weir_loop_dispatch(struct weir_loop *loop)
 {
 	bool more;
-	int rc;
+	int rc = may_run(loop);
 
-	if (loop->in_turn)
-		return -EBUSY;
+	if (rc < 0)
+		return rc;
 	loop->be->ops->quiet(loop->be);
 	loop->nudged = false;
 	weir_inbox_awake_(loop->inbox);
 	rc = turn(loop, false);
-	loop->be->ops->turn(loop->be, false);	/* to submit; what completes waits for the next */
+	submit(loop);
 	more = work_left(loop) || !weir_inbox_sleep_(loop->inbox);
 	loop->be->ops->arm(loop->be, weir_wheel_next_(&loop->wheel));
 	loop->be->ops->listen(loop->be, more);
@@ -261,11 +284,12 @@ int weir_loop_new(struct weir_loop **out, const struct weir_loop_conf *conf)
 	loop->random[1] = splitmix(&seed);
 	loop->now = loop->be->ops->now(loop->be);
 	loop->thread = pthread_self();
+	loop->pid = getpid();
 	weir_list_init_(&loop->detached);
 	weir_list_init_(&loop->afters);
 	weir_wheel_init_(&loop->wheel, loop->now);
 	weir_ctx_init_root_(&loop->ctx, loop);
-	weir_group_init(&loop->group, &loop->ctx, NULL);
+	weir_group_init_(&loop->group, &loop->ctx, NULL, "its loop");
 	*out = loop;
 	return 0;
 
@@ -297,25 +321,48 @@ static void drop_watches(void *arg, struct weir_ctx *ctx)
  * bounds it, and the grace all of them. */
 static void unwind(struct weir_loop *loop)
 {
-	struct weir_backend *be = loop->be;
-	uint64_t end = weir_time_add(be->ops->now(be), WEIR_CLOSE_GRACE);
-
+	loop->be->ops->limit(loop->be, WEIR_CLOSE_GRACE);
 	while (loop->stats.tasks || in_flight(loop) || loop->jobs || loop->watches ||
-	       !weir_list_empty_(&loop->afters)) {
-		if (turn_or_wait(loop, end) < 0)
+	       !weir_list_empty_(&loop->afters))
+		if (turn_or_wait(loop) < 0)
 			break;
-		if (be->ops->now(be) >= end)
-			break;
+}
+
+/* Whoever still has one of these may call weir_ctx_fini() on it. */
+static void let_go(struct weir_list *ctxs)
+{
+	while (!weir_list_empty_(ctxs)) {
+		struct weir_list *l = ctxs->next;
+
+		weir_list_remove_(l);
+		weir_list_init_(l);
+		weir_container_of(l, struct weir_ctx, sibling)->parent = NULL;
 	}
+}
+
+/* True: the memory of tasks must stay, the kernel or others who know them may still write to it. */
+static bool abandoned(struct weir_loop *loop)
+{
+	uint64_t ops = in_flight(loop), tasks = loop->stats.tasks;
+
+	if (ops)
+		weir_report_(loop, "weir: leak: memory of %llu kernel ops that have not ended",
+			     (unsigned long long)ops);
+	if (tasks)
+		weir_report_(loop, "weir: leak: memory of %llu tasks that have not ended",
+			     (unsigned long long)tasks);
+	return ops || tasks;
 }
 
 int weir_loop_free(struct weir_loop *loop)
 {
-	int leaks;
-	bool abandoned;
+	int rc, leaks;
 
 	if (!loop)
 		return 0;
+	rc = may_run(loop);
+	if (rc < 0)
+		return rc;
 	leaks = weir_report_leaks_(loop);
 	cancel_all(loop);
 	weir_ctx_each_(loop, drop_watches, NULL);
@@ -326,16 +373,13 @@ int weir_loop_free(struct weir_loop *loop)
 		loop->workers_free(loop->workers);
 	weir_inbox_close_(loop->inbox);
 	weir_inbox_unref_(loop->inbox);
-	abandoned = in_flight(loop) > 0;
-	if (abandoned)
-		weir_report_(loop,
-			     "weir: leak: the kernel holds %llu ops, their memory is abandoned",
-			     (unsigned long long)in_flight(loop));
+	let_go(&loop->ctx.children);
+	let_go(&loop->detached);
+	if (!abandoned(loop))
+		weir_slab_fini_(&loop->slab);
 	loop->be->ops->free(loop->be);
 	if (loop->fd_notes)
 		weir_fd_notes_fini_(loop);
-	if (!abandoned)		/* what the kernel may still write to is never freed */
-		weir_slab_fini_(&loop->slab);
 	free(loop);
 	return leaks;
 }

@@ -45,6 +45,7 @@ struct weir_loop {
 	struct weir_fd_notes *fd_notes;	/* conf.check: where each descriptor was opened */
 
 	pthread_t thread;
+	pid_t pid;
 	struct weir_loop_conf conf;
 	struct weir_loop_stats stats;
 };
@@ -78,10 +79,16 @@ static inline uint64_t weir_clock_(struct weir_loop *loop)
 	return loop->now;
 }
 
-/* Something was made ready from outside a turn: the host's poll must hear of it. */
+/* Aborts on a thread that is not the loop's. */
+void weir_loop_check_thread_(const struct weir_loop *loop);
+
+/* Something was made ready; if that was outside a turn, the host's poll must hear of it. */
 void weir_loop_touch_slow_(struct weir_loop *loop);
 static inline void weir_loop_touch_(struct weir_loop *loop)
 {
+#ifdef WEIR_DEBUG
+	weir_loop_check_thread_(loop);
+#endif
 	if (!loop->in_turn)
 		weir_loop_touch_slow_(loop);
 }

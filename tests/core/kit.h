@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -79,6 +80,23 @@ static inline void kit_until_asleep(pid_t tid)
 		if (f)
 			fclose(f);
 	}
+}
+
+/* ---- processes ---- */
+
+/* fn() in a child, for what leaves the process in disorder; it must come to its end. */
+static inline void kit_in_child(void (*fn)(void))
+{
+	pid_t pid = fork();
+	int status;
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		fn();
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
 }
 
 /* ---- descriptors ---- */

@@ -3,8 +3,9 @@
  * loop.h - the loop: one thread that runs tasks, one ring, one timerfd, one clock.
  *
  * A loop belongs to the thread that made it, and so does all that hangs on it; other threads
- * use a port (port.h), weir_ctx_cancel_fd(), or a shared semaphore.  Make loops after dropping
- * privileges and after fork().
+ * use a port (port.h), weir_ctx_cancel_fd(), or a shared semaphore.  A thread that runs another's
+ * loop is stopped by name.  Make loops after dropping privileges and after fork(): the copy of a
+ * loop that a child has can be neither run nor freed, which returns -ECHILD.
  *
  *	struct weir_loop *loop;
  *	int rc = weir_loop_new(&loop, NULL);
@@ -12,8 +13,9 @@
  *		rc = weir_run(loop, my_main, .argc = argc, .argv = argv);
  *	weir_loop_free(loop);
  *
- * Or inside another program's loop: add weir_loop_fd() to its poll set, call weir_loop_dispatch()
- * when that is readable and once after each use of weir from outside a task.
+ * Or inside another program's loop: add weir_loop_fd() to its poll set and call
+ * weir_loop_dispatch() when that is readable.  What the program does with weir by itself (spawn,
+ * cancel, send, set a deadline) makes it readable too.
  */
 #ifndef WEIR_LOOP_H
 #define WEIR_LOOP_H
@@ -59,18 +61,20 @@ struct weir_loop_stats {
 WEIR_API int weir_loop_new(struct weir_loop **loop, const struct weir_loop_conf *conf);
 
 /* Cancels what is left, lets it end (for at most WEIR_CLOSE_GRACE of real time), and frees the
- * loop.  What was left is a leak, reported with where it was made: tasks, ctxs, kernel ops, timers,
- * with conf.check descriptors.  Results: how many there were, 0 if none.  Memory that the kernel
- * will not let go of in time is leaked on purpose and counted.  NULL is ignored. */
+ * loop.  What was left is a leak, reported with where it was made: tasks, ctxs and groups, kernel
+ * ops, ports, with conf.check descriptors.  Results: how many there were, 0 if none; -EBUSY inside
+ * itself.  What does not end in time keeps its memory for ever, which is reported as well.  NULL is
+ * ignored. */
 #define WEIR_CLOSE_GRACE	(2 * WEIR_S)
 WEIR_API int weir_loop_free(struct weir_loop *loop);
 
-/* Runs until no task is left in the loop's own group.  Results: the first error a task of it
- * returned, 0; -EDEADLK if all tasks are asleep and nothing can wake them, each await stack
- * reported (weir_loop_free() then unwinds them); -EBUSY inside itself; -EIO if the ring fails. */
+/* Runs until no task is left in the loop's own group, which is as new then.  Results: the first
+ * error a task of it returned, 0; -EDEADLK if all tasks are asleep and nothing can wake them, each
+ * await stack reported (weir_loop_free() then unwinds them); -EBUSY inside itself; -EIO if the ring
+ * fails. */
 WEIR_API int weir_loop_run(struct weir_loop *loop);
 
-/* rc of weir_go() into the loop's own group, or else of weir_loop_run(). */
+/* rc of weir_go() into the loop's own group if that fails, else of weir_loop_run(). */
 #define weir_run(loop, name, ...) __extension__ ({					\
 	struct weir_loop *run_loop_ = (loop);						\
 	int run_rc_ = weir_go(weir_loop_group(run_loop_), name, __VA_ARGS__);		\
@@ -91,7 +95,7 @@ WEIR_API int weir_loop_dispatch(struct weir_loop *loop);
 WEIR_API struct weir_group *weir_loop_group(struct weir_loop *loop);
 WEIR_API struct weir_ctx *weir_loop_ctx(struct weir_loop *loop);
 
-/* The loop's time: CLOCK_MONOTONIC as of the start of the turn, or virtual. */
+/* The loop's time: CLOCK_MONOTONIC, in a turn as of its start; or virtual. */
 WEIR_API uint64_t weir_now(const struct weir_loop *loop);
 
 /* Moves a virtual clock on by ns; due timers fire in the next turn.  Results: 0; -EINVAL a real
