@@ -7,9 +7,9 @@
 #include "weir/socket.h"
 
 /* Where the next part belongs. */
-static int64_t position(int64_t offset, size_t done)
+static int64_t position(bool at, int64_t offset, size_t done)
 {
-	return offset < 0 ? offset : offset + (int64_t)done;
+	return at ? offset + (int64_t)done : -1;
 }
 
 WEIR_CO(weir_read_full, self, op)
@@ -19,7 +19,7 @@ WEIR_CO(weir_read_full, self, op)
 	while (n > 0 && self->done < self->len) {
 		WEIR_AWAIT(n, weir_read(op, self->fd, (char *)self->buf + self->done,
 					self->len - self->done,
-					position(self->offset, self->done)));
+					position(self->at, self->offset, self->done)));
 		if (n > 0)
 			self->done += (size_t)n;
 	}
@@ -35,7 +35,7 @@ WEIR_CO(weir_write_all, self, op)
 	while (n > 0 && self->done < self->len) {
 		WEIR_AWAIT(n, weir_write(op, self->fd, (const char *)self->buf + self->done,
 					 self->len - self->done,
-					 position(self->offset, self->done)));
+					 position(self->at, self->offset, self->done)));
 		if (n == 0)
 			n = -EIO;
 		if (n > 0)

@@ -83,9 +83,9 @@ WEIR_API WEIR_MUST_USE struct weir_op *weir_pipe(struct weir_op *op, int fds[2],
  *	...
  *	WEIR_CALL(n, self->rd, weir_read_full, .fd = self->fd, .buf = self->head, .len = 16);
  *
- * offset is where in a file, 0 its start and the default; pipes and sockets have no offset and take
- * no notice; -1 is a file's own position.  Results: bytes, at most INT_MAX, -EINVAL for more;
- * or an error, after which `done` bytes have been moved all the same.
+ * They move bytes at the file's own position, as always with pipes and sockets, or with .at set at
+ * .offset of a file.  Results: bytes, at most INT_MAX, -EINVAL for more; or an error, after which
+ * `done` bytes have been moved all the same.
  */
 
 /* Fewer bytes than len: the file ended. */
@@ -94,6 +94,7 @@ struct weir_read_full {
 	int fd;
 	void *buf;
 	size_t len;
+	bool at;
 	int64_t offset;
 	size_t done;
 };
@@ -105,6 +106,7 @@ struct weir_write_all {
 	int fd;
 	const void *buf;
 	size_t len;
+	bool at;
 	int64_t offset;
 	size_t done;
 };
