@@ -47,7 +47,7 @@ WEIR_END
 START_TEST(a_loop_without_memory_is_not_made_and_leaves_nothing)
 {
 	const struct weir_loop_conf conf = { .virtual_clock = true, .check = true };
-	struct weir_loop *l;
+	struct weir_loop *l = NULL;
 	unsigned n, fds = test_fds();
 	int rc = -ENOMEM;
 
@@ -67,7 +67,7 @@ END_TEST
 START_TEST(a_loop_without_descriptors_is_not_made_and_leaves_nothing)
 {
 	struct rlimit old, few;
-	struct weir_loop *l;
+	struct weir_loop *l = NULL;
 	unsigned n, fds = test_fds();
 	int rc = -EMFILE;
 
