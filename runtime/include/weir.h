@@ -17,6 +17,7 @@
 #include "weir/pool.h"
 #include "weir/port.h"
 #include "weir/select.h"
+#include "weir/sem.h"
 #include "weir/socket.h"
 #include "weir/task.h"
 #include "weir/time.h"

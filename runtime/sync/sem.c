@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sem.c - semaphores: the line, and the permits of one loop.
+ *
+ * Always, between calls: whoever is first in line wants more than is free, or a permit of a shared
+ * semaphore that has not come yet; slow says WAITED if and only if someone waits.  A permit
+ * changes hands when an op is taken out of the line, and comes back by revoke() if its task is
+ * cancelled before it has run.
+ */
+#include "core/loop.h"
+#include "sync/sem.h"
+
+static struct weir_op *op_of(struct weir_list *link)
+{
+	return weir_container_of(link, struct weir_op, u.wait.link);
+}
+
+static void leave(struct weir_sem *s, struct weir_op *op)
+{
+	weir_list_remove_(&op->u.wait.link);
+	if (!--s->waiting)
+		s->slow &= ~WEIR_SEM_WAITED_;
+}
+
+void weir_sem_end_first_(struct weir_sem *s, int res)
+{
+	struct weir_op *op = op_of(s->waiters.next);
+
+	leave(s, op);
+	weir_op_done_(op, res);
+}
+
+/* n is not more than there are in all. */
+static bool fits(const struct weir_sem *s, uint64_t n)
+{
+	return (int64_t)n <= s->free || !n;
+}
+
+/* Serves the line up to the first who does not fit.  Ending one op may end others of its select,
+ * and so call this again: nothing is remembered from one to the next. */
+static void serve(struct weir_sem *s)
+{
+	while (!weir_list_empty_(&s->waiters)) {
+		uint64_t n = op_of(s->waiters.next)->u.wait.n;
+
+		if (!fits(s, n))
+			return;
+		s->free -= (int64_t)n;
+		weir_sem_end_first_(s, 0);
+	}
+}
+
+/* Ends who waits for more than n.  They leave the line before any of them ends: or one that ends
+ * might take another along, and let the next be served. */
+static void refuse_above(struct weir_sem *s, int64_t n, int res)
+{
+	struct weir_list *l, *next, refused;
+
+	weir_list_init_(&refused);
+	for (l = s->waiters.next; l != &s->waiters; l = next) {
+		next = l->next;
+		if ((int64_t)op_of(l)->u.wait.n <= n)
+			continue;
+		weir_list_remove_(l);
+		weir_list_append_(&refused, l);
+	}
+	while (!weir_list_empty_(&refused)) {
+		struct weir_op *op = op_of(refused.next);
+
+		leave(s, op);
+		weir_op_done_(op, res);
+	}
+}
+
+/* ---- life ---- */
+
+int weir_sem_init_(struct weir_sem *s, struct weir_loop *loop, uint64_t permits, const char *made)
+{
+	if (permits > WEIR_SEM_MAX)
+		return -EINVAL;
+	*s = (struct weir_sem){
+		.size = (int64_t)permits, .free = (int64_t)permits, .loop = loop, .made = made,
+	};
+	weir_list_init_(&s->waiters);
+	return 0;
+}
+
+void weir_sem_fini(struct weir_sem *s)
+{
+	WEIR_CHECK_(!s->waiting, "weir_sem_fini() of a semaphore that tasks wait for", s->made);
+	if (s->shared)
+		weir_sem_shared_fini_(s);
+	s->slow |= WEIR_SEM_CLOSED_;
+}
+
+void weir_sem_close(struct weir_sem *s)
+{
+	s->slow |= WEIR_SEM_CLOSED_;
+	refuse_above(s, -1, -EPIPE);
+	if (s->shared)
+		weir_sem_shared_left_(s);
+}
+
+static void set_owed(struct weir_sem *s)
+{
+	s->slow &= ~WEIR_SEM_OWED_;
+	if (s->free < 0)
+		s->slow |= WEIR_SEM_OWED_;
+}
+
+int weir_sem_resize(struct weir_sem *s, uint64_t permits)
+{
+	int64_t held = s->size - s->free;
+
+	if (s->shared)
+		return -ENOTSUP;
+	if (permits > WEIR_SEM_MAX)
+		return -EINVAL;
+	s->size = (int64_t)permits;
+	s->free = s->size - held;
+	set_owed(s);
+	refuse_above(s, s->size, -E2BIG);	/* never served, they would hold up the others */
+	serve(s);
+	return 0;
+}
+
+/* ---- taking and giving ---- */
+
+int weir_sem_take_(struct weir_sem *s, uint64_t n)
+{
+	if (s->slow & WEIR_SEM_CLOSED_)
+		return -EPIPE;
+	if (s->slow & WEIR_SEM_SHARED_)
+		return weir_sem_shared_take_(s, n);
+	if (n > (uint64_t)s->size)
+		return -E2BIG;
+	if (s->waiting || !fits(s, n))
+		return -EAGAIN;
+	s->free -= (int64_t)n;
+	return 0;
+}
+
+int weir_sem_give_(struct weir_sem *s, uint64_t n)
+{
+	if (s->slow & WEIR_SEM_SHARED_)
+		return weir_sem_shared_give_(s, n);
+	if (n > (uint64_t)(s->size - s->free)) {
+		s->refused++;
+		return -EINVAL;
+	}
+	s->free += (int64_t)n;
+	if (s->slow & WEIR_SEM_OWED_)
+		set_owed(s);
+	serve(s);
+	return 0;
+}
+
+/* ---- the op ---- */
+
+bool weir_sem_park_(struct weir_op *op)
+{
+	struct weir_sem *s = op->u.wait.obj;
+
+	weir_list_append_(&s->waiters, &op->u.wait.link);
+	s->waiting++;
+	s->slow |= WEIR_SEM_WAITED_;
+	if (s->shared)
+		weir_sem_shared_want_(s);
+	return false;
+}
+
+/* The first in line may have been in the way of the next. */
+bool weir_sem_cancel_(struct weir_op *op)
+{
+	struct weir_sem *s = op->u.wait.obj;
+
+	leave(s, op);
+	if (s->shared)
+		weir_sem_shared_left_(s);
+	else
+		serve(s);
+	return true;
+}
+
+void weir_sem_revoke_(struct weir_op *op, int err)
+{
+	weir_sem_release(op->u.wait.obj, op->u.wait.n);
+	op->res = err;
+}
