@@ -147,15 +147,9 @@ void weir_task_resume_(struct weir_task *t)
 
 /* ---- waiting ---- */
 
-bool weir_park_(struct weir_task *t, struct weir_op *op)
+void weir_not_its_own_(const struct weir_op *op)
 {
-	WEIR_CHECK_(op == &t->op, "await of an op that is not the task's own", op->def->name);
-	op->state = WEIR_OP_WAITS_;
-	op->flags &= (uint8_t)~WEIR_OP_CANCELLED_;
-	if (!op->def->park(op))
-		return false;
-	op->state = WEIR_OP_IDLE_;
-	return --op->budget ? true : weir_pause_(t);
+	weir_bug_("await of an op that is not the task's own", op->def->name);
 }
 
 bool weir_pause_(struct weir_task *t)
@@ -233,7 +227,7 @@ void weir_check_buffer_(struct weir_op *op, const void *p)
 /* ---- yield ---- */
 
 /* As an arm of a select it wins if no other is ready. */
-static bool yield_park(struct weir_op *op)
+bool weir_yield_park_(struct weir_op *op)
 {
 	op->res = 0;
 	if (op->flags & WEIR_OP_ARM_)
@@ -243,15 +237,11 @@ static bool yield_park(struct weir_op *op)
 	return false;
 }
 
-static bool yield_cancel(struct weir_op *op)
+bool weir_yield_cancel_(struct weir_op *op)
 {
 	(void)op;
-	return false;	/* never waiting: see yield_park() */
+	return false;	/* never waiting: see weir_yield_park_() */
 }
-
-const struct weir_op_def weir_yield_def_ = {
-	.name = "yield", .park = yield_park, .cancel = yield_cancel,
-};
 
 /* ---- join ---- */
 

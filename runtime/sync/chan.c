@@ -258,13 +258,22 @@ static bool recv_attempt(struct weir_op *op)
 	return !ch->open;
 }
 
+/* Most who come here have to wait, and are told so before anything else is looked at. */
 bool weir_chan_send_slow_(struct weir_op *op)
 {
+	const struct weir_chan *ch = op->u.wait.obj;
+
+	if (ch && ch->open && !ch->room && weir_list_empty_(&ch->receivers))
+		return false;
 	return send_attempt(op);
 }
 
 bool weir_chan_recv_slow_(struct weir_op *op)
 {
+	const struct weir_chan *ch = op->u.wait.obj;
+
+	if (ch && ch->open && !ch->len && !ch->offers)
+		return false;
 	return recv_attempt(op);
 }
 

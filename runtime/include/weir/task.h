@@ -62,7 +62,14 @@ static inline struct weir_frame *weir_task_root_(struct weir_task *t)
 	return (struct weir_frame *)(void *)(t + 1);
 }
 
-extern WEIR_API const struct weir_op_def weir_yield_def_, weir_join_def_;
+extern WEIR_API const struct weir_op_def weir_join_def_;
+
+WEIR_API bool weir_yield_park_(struct weir_op *op);
+WEIR_API bool weir_yield_cancel_(struct weir_op *op);
+
+static const struct weir_op_def weir_yield_def_ __attribute__((unused)) = {
+	"yield", NULL, weir_yield_park_, weir_yield_cancel_, NULL, NULL, NULL, 0, 0
+};
 
 /* Awaits: lets every other ready task run, then goes on.  Result 0, or the ctx's error. */
 WEIR_MUST_USE static inline struct weir_op *weir_yield(struct weir_op *op)
@@ -120,10 +127,10 @@ WEIR_API WEIR_MUST_USE int weir_task_new_(struct weir_task **t, struct weir_grou
 					  size_t frame_size, struct weir_task **joinable);
 WEIR_API void weir_task_start_(struct weir_task *t);
 
-/* The slow half of an await: true if the op ended after all. */
-WEIR_API bool weir_park_(struct weir_task *t, struct weir_op *op);
 /* The op has ended, but the task has had its share: into the run queue. */
 WEIR_API bool weir_pause_(struct weir_task *t);
+/* An await of an op that is not the task's own: aborts. */
+WEIR_API __attribute__((noreturn, cold)) void weir_not_its_own_(const struct weir_op *op);
 
 /* Starts the task's op.  True: it has ended, the result is in op->res.  Where the def is in
  * sight of the compiler all of this is inline. */
@@ -131,10 +138,17 @@ static inline bool weir_await_(struct weir_task *t, struct weir_op *op)
 {
 	const struct weir_op_def *def = op->def;
 
-	if (__builtin_expect(t->ctx->err != 0, 0) && !(def->flags & WEIR_UNINTERRUPTED_))
+	if (op != &t->op)	/* known not to be where it says `op` */
+		weir_not_its_own_(op);
+	if (__builtin_expect(t->ctx->err != 0, 0) && !(def->flags & WEIR_UNINTERRUPTED_)) {
 		op->res = t->ctx->err;
-	else if (!def->attempt || !def->attempt(op))
-		return weir_park_(t, op);
+	} else if (!def->attempt || !def->attempt(op)) {
+		op->state = WEIR_OP_WAITS_;
+		op->flags &= (uint8_t)~WEIR_OP_CANCELLED_;
+		if (!def->park(op))
+			return false;
+		op->state = WEIR_OP_IDLE_;
+	}
 	return --op->budget ? true : weir_pause_(t);
 }
 
