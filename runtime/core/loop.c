@@ -145,14 +145,16 @@ static int turn_or_wait(struct weir_loop *loop)
 	return turn(loop, true);
 }
 
-/* The result of the loop's own group, which is as new afterwards. */
+/* The result of the loop's own group, which is as new afterwards.  That is no news for a host. */
 static int take_result(struct weir_loop *loop)
 {
 	struct weir_group *g = &loop->group;
 	int res = g->err ? g->err : g->victim;
 
+	loop->in_turn = true;
 	weir_group_fini(g);
 	weir_group_init_(g, &loop->ctx, NULL, "its loop");
+	loop->in_turn = false;
 	return res;
 }
 
@@ -214,8 +216,8 @@ static void submit(struct weir_loop *loop)
 
 int weir_loop_dispatch(struct weir_loop *loop)
 {
+	int rc = may_run(loop), left;
 	bool more;
-	int rc = may_run(loop);
 
 	if (rc < 0)
 		return rc;
@@ -223,13 +225,12 @@ int weir_loop_dispatch(struct weir_loop *loop)
 	loop->nudged = false;
 	weir_inbox_awake_(loop->inbox);
 	rc = turn(loop, false);
+	left = loop->group.active ? (int)loop->group.active : take_result(loop);
 	submit(loop);
 	more = work_left(loop) || !weir_inbox_sleep_(loop->inbox);
 	loop->be->ops->arm(loop->be, weir_wheel_next_(&loop->wheel));
 	loop->be->ops->listen(loop->be, more);
-	if (rc < 0)
-		return rc;
-	return loop->group.active ? (int)loop->group.active : take_result(loop);
+	return rc < 0 ? rc : left;
 }
 
 /* ---- life ---- */
@@ -340,6 +341,17 @@ static void let_go(struct weir_list *ctxs)
 	}
 }
 
+/* A job that runs on and on is not waited for: its thread stays, and the inbox, where it brings its
+ * result in vain. */
+static void let_go_of_threads(struct weir_loop *loop)
+{
+	if (loop->jobs)
+		return;
+	if (loop->workers)
+		loop->workers_free(loop->workers);
+	weir_inbox_unref_(loop->inbox);
+}
+
 /* True: the memory of tasks must stay, the kernel or others who know them may still write to it. */
 static bool abandoned(struct weir_loop *loop)
 {
@@ -369,10 +381,8 @@ int weir_loop_free(struct weir_loop *loop)
 	unwind(loop);
 	if (!loop->group.active)
 		weir_group_fini(&loop->group);
-	if (loop->workers)
-		loop->workers_free(loop->workers);
 	weir_inbox_close_(loop->inbox);
-	weir_inbox_unref_(loop->inbox);
+	let_go_of_threads(loop);
 	let_go(&loop->ctx.children);
 	let_go(&loop->detached);
 	if (!abandoned(loop))

@@ -177,15 +177,16 @@ static bool park(struct weir_op *op, bool shed)
 {
 	struct weir_loop *loop = weir_op_loop(op);
 	struct weir_job_args *a = &op->u.job;
+	int rc = a->workers ? 0 : loop_workers(loop, &a->workers);
 
 	weir_check_buffer_(op, a->u.arg);
-	op->res = a->workers ? 0 : loop_workers(loop, &a->workers);
-	if (op->res < 0)
-		return true;
 	a->inbox = loop->inbox;
-	op->res = hand_in(a->workers, op, shed);
-	if (op->res < 0)
+	if (rc == 0)
+		rc = hand_in(a->workers, op, shed);
+	if (rc < 0) {
+		op->res = rc;
 		return true;
+	}
 	loop->jobs++;
 	return false;
 }
