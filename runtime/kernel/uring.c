@@ -43,6 +43,69 @@ static uint64_t uring_entropy(struct weir_backend *be)
 	return seed;
 }
 
+/* ---- the ring ---- */
+
+/* What is relied on, all of it in Linux 6.1: completions are not dropped, an offset of -1 is the
+ * file's own, a cancel that succeeds says nothing. */
+#define FEATURES	(IORING_FEAT_NODROP | IORING_FEAT_RW_CUR_POS | IORING_FEAT_CQE_SKIP)
+
+/* The best flags that this kernel has: one thread, completions only when we enter, and a flag that
+ * says when entering is worth while.  A ring that puts completions off until we enter is of no use
+ * to a host, see uring_fd(). */
+static int ring_init(struct io_uring *ring, unsigned ops, unsigned entries, bool hosted)
+{
+	static const unsigned flags[] = {
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+		0,
+	};
+	struct io_uring_params p;
+	unsigned i;
+	int rc = -EINVAL;
+
+	for (i = hosted; rc == -EINVAL && i < sizeof flags / sizeof *flags; i++) {
+		memset(&p, 0, sizeof p);
+		p.flags = flags[i] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
+			(flags[i] ? IORING_SETUP_SUBMIT_ALL : 0);
+		p.cq_entries = 2 * ops;
+		rc = io_uring_queue_init_params(entries, ring, &p);
+	}
+	if (rc == 0 && (p.features & FEATURES) != FEATURES) {
+		io_uring_queue_exit(ring);
+		rc = -EINVAL;
+	}
+	return rc;
+}
+
+/* Locked memory is counted per user and given back late: wait a little, then ask for less. */
+static int ring_init_or_smaller(struct io_uring *ring, unsigned *ops, unsigned *entries)
+{
+	const struct timespec ms = { .tv_nsec = 1000000 };
+	unsigned tries;
+	int rc;
+
+	for (;;) {
+		for (tries = 0; tries < ENOMEM_TRIES; tries++) {
+			rc = ring_init(ring, *ops, *entries, false);
+			if (rc != -ENOMEM)
+				return rc;
+			nanosleep(&ms, NULL);
+		}
+		if (*ops / 2 < OPS_SHRUNK)
+			return -ENOMEM;
+		*ops /= 2;
+		*entries = *entries / 2 < ENTRIES_MIN ? ENTRIES_MIN : *entries / 2;
+	}
+}
+
+static void ring_set_up(struct io_uring *ring)
+{
+	unsigned workers[2] = { IOWQ_BOUNDED, IOWQ_UNBOUNDED };
+
+	io_uring_ring_dontfork(ring);	/* a child that touched it would corrupt it */
+	io_uring_register_iowq_max_workers(ring, workers);	/* an older kernel keeps its own */
+}
+
 /* ---- time and wake-ups ---- */
 
 static void timer_complete(struct weir_op *op, int res);
@@ -193,7 +256,57 @@ static int uring_turn(struct weir_backend *be, bool block)
 	return rc == 0 && past_limit(u) ? -ETIME : rc;
 }
 
+/* ---- the backend's own ops ---- */
+
+static void own_start(struct uring *u)
+{
+	u->closing = false;
+	read_start(u, &u->timer_op, &timer_def, u->timer_fd, &u->timer_count);
+	read_start(u, &u->wake_op, &wake_def, u->wake_fd, &u->wake_count);
+}
+
+/* They write into *u: it must outlive them.  Both can be polled, so their cancel cannot hang. */
+static void own_stop(struct uring *u)
+{
+	u->closing = true;
+	weir_uring_cancel_(&u->be, &u->timer_op);
+	weir_uring_cancel_(&u->be, &u->wake_op);
+	while (u->timer_op.u.kernel.slot != NO_SLOT || u->wake_op.u.kernel.slot != NO_SLOT)
+		if (uring_turn(&u->be, true) < 0)
+			break;
+}
+
 /* ---- embedding ---- */
+
+static bool only_own(const struct uring *u)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < u->n_slots; i++)
+		n += u->slots[i].op != NULL;
+	return n == 2 && weir_list_empty_(&u->parked) && weir_list_empty_(&u->dropped);
+}
+
+/* With IORING_SETUP_DEFER_TASKRUN an op that ends because an eventfd was written to, the loop's own
+ * wake-up among them, signals the registered eventfd late the first time and then never again
+ * (Linux 6.18).  Without, it always does. */
+static int ring_for_a_host(struct uring *u)
+{
+	struct io_uring ring;
+	int rc;
+
+	if (!only_own(u))
+		return -EBUSY;
+	rc = ring_init(&ring, u->n_slots, u->entries, true);
+	if (rc < 0)
+		return rc;
+	own_stop(u);
+	io_uring_queue_exit(&u->ring);
+	u->ring = ring;
+	ring_set_up(&u->ring);
+	own_start(u);
+	return 0;
+}
 
 static int uring_fd(struct weir_backend *be)
 {
@@ -202,6 +315,12 @@ static int uring_fd(struct weir_backend *be)
 
 	if (u->notify_fd >= 0)
 		return u->notify_fd;
+	if (!u->hosted) {
+		rc = ring_for_a_host(u);
+		if (rc < 0)
+			return rc;
+		u->hosted = true;
+	}
 	u->notify_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);	/* readable: look once to begin */
 	if (u->notify_fd < 0)
 		return -errno;
@@ -257,15 +376,8 @@ static void uring_free(struct weir_backend *be)
 {
 	struct uring *u = uring_of(be);
 
-	u->closing = true;
 	u->limit = WEIR_FOREVER;
-	weir_uring_cancel_(be, &u->timer_op);
-	weir_uring_cancel_(be, &u->wake_op);
-	/* They write into *u: it must outlive them.  Both can be polled, so their cancel
-	 * cannot hang. */
-	while (u->timer_op.u.kernel.slot != NO_SLOT || u->wake_op.u.kernel.slot != NO_SLOT)
-		if (uring_turn(be, true) < 0)
-			break;
+	own_stop(u);
 	io_uring_queue_exit(&u->ring);
 	close_fd(u->notify_fd);
 	close_fd(u->timer_fd);
@@ -292,61 +404,8 @@ static const struct weir_backend_ops uring_ops = {
 	.free = uring_free,
 };
 
-/* What is relied on, all of it in Linux 6.1: completions are not dropped, an offset of -1 is the
- * file's own, a cancel that succeeds says nothing. */
-#define FEATURES	(IORING_FEAT_NODROP | IORING_FEAT_RW_CUR_POS | IORING_FEAT_CQE_SKIP)
-
-/* The best flags that this kernel has: one thread, completions only when we enter, and a flag that
- * says when entering is worth while. */
-static int ring_init(struct io_uring *ring, unsigned ops, unsigned entries)
-{
-	static const unsigned flags[] = {
-		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
-		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
-		0,
-	};
-	struct io_uring_params p;
-	unsigned i;
-	int rc = -EINVAL;
-
-	for (i = 0; rc == -EINVAL && i < sizeof flags / sizeof *flags; i++) {
-		memset(&p, 0, sizeof p);
-		p.flags = flags[i] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
-			(flags[i] ? IORING_SETUP_SUBMIT_ALL : 0);
-		p.cq_entries = 2 * ops;
-		rc = io_uring_queue_init_params(entries, ring, &p);
-	}
-	if (rc == 0 && (p.features & FEATURES) != FEATURES) {
-		io_uring_queue_exit(ring);
-		rc = -EINVAL;
-	}
-	return rc;
-}
-
-/* Locked memory is counted per user and given back late: wait a little, then ask for less. */
-static int ring_init_or_smaller(struct io_uring *ring, unsigned *ops, unsigned entries)
-{
-	const struct timespec ms = { .tv_nsec = 1000000 };
-	unsigned tries;
-	int rc;
-
-	for (;;) {
-		for (tries = 0; tries < ENOMEM_TRIES; tries++) {
-			rc = ring_init(ring, *ops, entries);
-			if (rc != -ENOMEM)
-				return rc;
-			nanosleep(&ms, NULL);
-		}
-		if (*ops / 2 < OPS_SHRUNK)
-			return -ENOMEM;
-		*ops /= 2;
-		entries = entries / 2 < ENTRIES_MIN ? ENTRIES_MIN : entries / 2;
-	}
-}
-
 int weir_uring_new_(struct weir_backend **be, unsigned ops, unsigned entries)
 {
-	unsigned workers[2] = { IOWQ_BOUNDED, IOWQ_UNBOUNDED };
 	struct uring *u = calloc(1, sizeof *u);
 	int rc;
 
@@ -357,11 +416,11 @@ int weir_uring_new_(struct weir_backend **be, unsigned ops, unsigned entries)
 	u->due = u->armed = u->limit = WEIR_FOREVER;
 	ops = ops < OPS_MIN ? OPS_MIN : ops;
 	entries = entries < ENTRIES_MIN ? ENTRIES_MIN : entries > ops ? ops : entries;
-	rc = ring_init_or_smaller(&u->ring, &ops, entries);
+	rc = ring_init_or_smaller(&u->ring, &ops, &entries);
 	if (rc < 0)
 		goto free_u;
-	io_uring_ring_dontfork(&u->ring);	/* a child that touched it would corrupt it */
-	io_uring_register_iowq_max_workers(&u->ring, workers);	/* an older kernel keeps its own */
+	ring_set_up(&u->ring);
+	u->entries = entries;
 	rc = weir_uring_ops_init_(u, ops);
 	if (rc < 0)
 		goto exit_ring;
@@ -375,8 +434,7 @@ int weir_uring_new_(struct weir_backend **be, unsigned ops, unsigned entries)
 		rc = -errno;
 		goto close_timer;
 	}
-	read_start(u, &u->timer_op, &timer_def, u->timer_fd, &u->timer_count);
-	read_start(u, &u->wake_op, &wake_def, u->wake_fd, &u->wake_count);
+	own_start(u);
 	rc = enter(u, false);	/* a filter may allow io_uring_setup(2) alone */
 	if (rc < 0)
 		goto close_wake;

@@ -33,7 +33,7 @@ struct uring {
 	struct weir_backend be;
 	struct io_uring ring;
 	struct slot *slots;
-	unsigned n_slots;
+	unsigned n_slots, entries;
 	uint32_t free_slot;
 	struct bucket *buckets;
 	unsigned bucket_mask;
@@ -47,7 +47,8 @@ struct uring {
 	int timer_fd, wake_fd, notify_fd;
 	uint64_t due, armed;		/* what the timerfd should be set to, and is */
 	uint64_t limit;			/* no turn blocks past this */
-	bool closing;
+	bool closing;			/* its own ops are not to start anew */
+	bool hosted;			/* the ring is one for a host's loop */
 
 	struct weir_backend_stats stats;
 };

@@ -82,8 +82,10 @@ WEIR_API int weir_loop_run(struct weir_loop *loop);
 })
 
 /* A descriptor that is readable whenever weir_loop_dispatch() has something to do, timers included.
- * The loop's own, made by the first call.  Poll it level-triggered, never read it.
- * Results: the fd; -EMFILE, -ENFILE, -ENOMEM. */
+ * The loop's own, made by the first call, which must come before the loop's first kernel op and ctx
+ * fd.  Poll it level-triggered, never read it.  epoll_wait(2) in this thread may fail with EINTR
+ * when there is no signal: wait again.
+ * Results: the fd; -EBUSY called too late; -EMFILE, -ENFILE, -ENOMEM. */
 WEIR_API int weir_loop_fd(struct weir_loop *loop);
 
 /* One turn: takes in completions, runs up to WEIR_TURN_TASKS tasks, submits.  Never blocks.
