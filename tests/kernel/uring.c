@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * uring.c - the io_uring backend: full queues, many cancels, signals, what others see of it.
+ *
+ * The rings of these tests are as small as they can be: 16 ops, of which two are the backend's own.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "core/loop.h"
+#include "io/io_kit.h"
+#include "kernel/uring.h"
+#include "ring_kit.h"
+
+/* ---- room ---- */
+
+struct repeated { struct weir_frame co; unsigned n; char byte; };
+
+static WEIR_CO(repeated, self, op)
+{
+	int rc = 1;
+
+	while (rc == 1 && self->n--)
+		WEIR_AWAIT(rc, weir_read(op, zero_fd, &self->byte, 1, 0));
+	ck_assert_int_eq(rc, 1);
+}
+WEIR_END
+
+START_TEST(thousands_of_ops_go_through_a_ring_of_sixteen)
+{
+	uint64_t most = 0, parked = 0, at_rest;
+	unsigned i;
+
+	begin_small();
+	at_rest = stats().completed;
+	for (i = 0; i < 2000; i++)
+		go(repeated, .n = 3);
+	while (group.active) {
+		turn();
+		most = stats().in_flight > most ? stats().in_flight : most;
+		parked = stats().parked > parked ? stats().parked : parked;
+	}
+	ck_assert_int_eq(finish(), 0);
+	ck_assert_uint_le(most, 14);
+	ck_assert_uint_gt(parked, 100);
+	ck_assert_uint_eq(stats().completed - at_rest, 6000);
+	end_ring();
+}
+END_TEST
+
+static char order[16];
+static unsigned order_len;
+
+struct noted { struct weir_frame co; char letter, byte; };
+
+static WEIR_CO(noted, self, op)
+{
+	int rc;
+
+	WEIR_AWAIT(rc, weir_read(op, zero_fd, &self->byte, 1, 0));
+	order[order_len++] = self->letter;
+	WEIR_RETURN(rc < 0 ? rc : 0);
+}
+WEIR_END
+
+static int blocked[64];
+
+/* All slots are taken by reads that wait. */
+static void fill_slots(void)
+{
+	unsigned i;
+
+	for (i = 0; i < 14; i++)
+		go(reader, .fd = pipe_fds[0], .rc = &blocked[i]);
+	turn();
+	ck_assert_uint_eq(stats().in_flight, 14);
+}
+
+START_TEST(ops_without_room_wait_in_order)
+{
+	const char *letter;
+
+	begin_small();
+	fill_slots();
+	for (letter = "abcdef"; *letter; letter++)
+		go(noted, .letter = *letter);
+	turn();
+	turn();
+	ck_assert_uint_eq(stats().parked, 6);
+	ck_assert_uint_eq(order_len, 0);
+	ck_assert_int_eq(write(pipe_fds[1], "x", 1), 1);	/* one slot is free */
+	while (order_len < 6)
+		turn();
+	ck_assert_str_eq(order, "abcdef");
+	ck_assert_int_eq(cancel(), -ECANCELED);
+	end_ring();
+}
+END_TEST
+
+START_TEST(an_op_that_is_cancelled_without_room_never_begins)
+{
+	int rc;
+
+	begin_small();
+	fill_slots();
+	go(opener, .path = "/dev/null", .rc = &rc);
+	turn();
+	ck_assert_uint_eq(stats().parked, 1);
+	ck_assert_int_eq(cancel(), -ECANCELED);
+	ck_assert_int_eq(rc, -ECANCELED);
+	end_ring();
+}
+END_TEST
+
+START_TEST(a_close_drops_what_waits_for_room)
+{
+	int rc, closed;
+
+	begin_small();
+	fill_slots();
+	go(reader, .fd = zero_fd, .rc = &rc);
+	go(reader, .fd = pipe_fds[0], .rc = &blocked[14]);
+	turn();
+	ck_assert_uint_eq(stats().parked, 2);
+	go(closer, .fd = zero_fd, .rc = &closed);
+	go(canceller);	/* of the one that is dropped, too */
+	ck_assert_int_eq(finish(), -ECANCELED);
+	ck_assert_int_eq(rc, -ECANCELED);
+	ck_assert_int_eq(closed, 0);
+	zero_fd = -1;
+	end_ring();
+}
+END_TEST
+
+struct poster { struct weir_msg msg; pthread_t thread; struct weir_port *port; };
+
+static void posted(struct weir_msg *msg)
+{
+	(void)msg;
+	weir_group_cancel(&group, 0);
+}
+
+static void *post(void *arg)
+{
+	struct poster *p = arg;
+
+	ck_assert_int_eq(weir_post(p->port, &p->msg), 0);
+	return NULL;
+}
+
+/* The read of the eventfd by which they wake the loop is an op like others. */
+START_TEST(other_threads_are_heard_when_all_room_is_taken)
+{
+	struct poster p = { .msg = { .fn = posted } };
+	unsigned i;
+
+	begin_small();
+	ck_assert_int_eq(weir_port_new(&p.port, loop), 0);
+	fill_slots();
+	for (i = 14; i < 64; i++)
+		go(reader, .fd = pipe_fds[0], .rc = &blocked[i]);
+	turn();
+	ck_assert_int_eq(pthread_create(&p.thread, NULL, post, &p), 0);
+	ck_assert_int_eq(finish(), -ECANCELED);
+	ck_assert_int_eq(pthread_join(p.thread, NULL), 0);
+	weir_port_close(p.port);
+	weir_port_unref(p.port);
+	end_ring();
+}
+END_TEST
+
+/* ---- many at once ---- */
+
+struct hurried { struct weir_frame co; struct weir_ctx ctx; int rc; char byte; };
+
+static WEIR_CO(hurried, self, op)
+{
+	weir_ctx_init_timeout(&self->ctx, weir_op_ctx(op), WEIR_MS);
+	weir_ctx_enter(op, &self->ctx);
+	WEIR_AWAIT(self->rc, weir_read(op, pipe_fds[0], &self->byte, 1, -1));
+	ck_assert_int_eq(self->rc, -ETIMEDOUT);
+	weir_ctx_leave(op, &self->ctx);
+	weir_ctx_fini(&self->ctx);
+}
+WEIR_END
+
+static void ck_mass_timeout(unsigned ops, unsigned in_flight)
+{
+	unsigned i;
+
+	begin_ring(ops, 64);
+	for (i = 0; i < 10000; i++)
+		go(hurried);
+	do
+		turn();
+	while (stats().in_flight + stats().parked < 10000);
+	ck_assert_uint_eq(stats().in_flight, in_flight);
+	ck_assert_int_eq(weir_advance(loop, WEIR_MS), 0);
+	ck_assert_int_eq(finish(), 0);
+	end_ring();
+}
+
+START_TEST(ten_thousand_reads_time_out_in_the_same_millisecond)
+{
+	ck_mass_timeout(16384, 10000);
+}
+END_TEST
+
+START_TEST(ten_thousand_reads_time_out_in_a_ring_that_holds_a_tenth)
+{
+	ck_mass_timeout(1000, 998);
+}
+END_TEST
+
+struct gambler { struct weir_frame co; struct weir_ctx ctx; unsigned rounds; char byte; };
+
+static WEIR_CO(gambler, self, op)
+{
+	int rc;
+
+	while (self->rounds--) {
+		weir_ctx_init(&self->ctx, weir_op_ctx(op));
+		weir_ctx_enter(op, &self->ctx);
+		WEIR_AWAIT(rc, weir_read(op, self->rounds % 4 ? pipe_fds[0] : zero_fd,
+					 &self->byte, 1, -1));
+		weir_ctx_leave(op, &self->ctx);
+		weir_ctx_fini(&self->ctx);
+		ck_assert(rc == 1 || rc == -ECANCELED);
+	}
+}
+WEIR_END
+
+static void cancel_some(void *arg, struct weir_ctx *ctx)
+{
+	(void)arg;
+	if (ctx->outer && weir_random(loop) % 4 == 0)
+		weir_ctx_cancel(ctx, 0);
+}
+
+START_TEST(ops_and_cancels_at_random_all_end)
+{
+	unsigned i;
+
+	begin_small();
+	for (i = 0; i < 200; i++)
+		go(gambler, .rounds = 50);
+	while (group.active) {
+		turn();
+		weir_ctx_each_(loop, cancel_some, NULL);
+		if (weir_random(loop) % 2 && write(pipe_fds[1], "xyz", 3) < 0)
+			ck_assert_int_eq(errno, EAGAIN);
+	}
+	ck_assert_int_eq(finish(), 0);
+	end_ring();
+}
+END_TEST
+
+struct named { struct weir_frame co; int rc; char st[256]; };
+
+/* The kernel gives this one to a thread of its own, where a cancel may or may not reach it. */
+static WEIR_CO(named, self, op)
+{
+	WEIR_AWAIT(self->rc, weir_statx(op, AT_FDCWD, "/", 0, 0, (struct statx *)(void *)self->st));
+	ck_assert(self->rc == 0 || self->rc == -ECANCELED);
+}
+WEIR_END
+
+START_TEST(ops_that_a_thread_of_the_kernels_runs_end_one_way_or_the_other)
+{
+	unsigned i;
+
+	begin();
+	for (i = 0; i < 200; i++)
+		go(named);
+	go(canceller);
+	ck_assert_int_eq(finish(), 0);
+	for (i = 0; i < 200; i++)
+		go(named);
+	turn();
+	ck_assert_int_eq(cancel(), 0);
+	end();
+}
+END_TEST
+
+/* ---- strangers ---- */
+
+static void stranger(struct uring *u, uint64_t user_data)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+
+	io_uring_prep_nop(sqe);
+	sqe->user_data = user_data;
+}
+
+START_TEST(completions_of_no_op_are_counted_and_do_no_harm)
+{
+	struct weir_backend *be;
+	struct uring *u;
+
+	ck_assert_int_eq(weir_uring_new_(&be, 16, 8), 0);
+	u = uring_of(be);
+	stranger(u, 5);				/* a slot that is free */
+	stranger(u, 12345);			/* no slot */
+	stranger(u, (uint64_t)77 << 32 | u->wake_op.u.kernel.slot);	/* another generation */
+	stranger(u, UINT64_MAX);
+	ck_assert_int_eq(be->ops->turn(be, false), 0);
+	ck_assert_uint_eq(u->stats.unknown, 4);
+	be->ops->free(be);
+}
+END_TEST
+
+/* ---- signals ---- */
+
+static atomic_uint signals;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	atomic_fetch_add(&signals, 1);
+}
+
+static void *interrupt(void *loop_thread)
+{
+	unsigned i;
+
+	for (i = 0; i < 100; i++) {
+		pthread_kill(*(pthread_t *)loop_thread, SIGUSR1);
+		while (atomic_load(&signals) <= i)
+			sched_yield();
+	}
+	ck_assert_int_eq(write(pipe_fds[1], "abc", 3), 3);
+	return NULL;
+}
+
+START_TEST(signals_disturb_no_op)
+{
+	const struct sigaction act = { .sa_handler = on_signal };
+	pthread_t self = pthread_self(), other;
+	int rc;
+
+	begin();
+	ck_assert_int_eq(sigaction(SIGUSR1, &act, NULL), 0);
+	go(reader, .fd = pipe_fds[0], .rc = &rc);
+	ck_assert_int_eq(pthread_create(&other, NULL, interrupt, &self), 0);
+	ck_assert_int_eq(finish(), 0);
+	ck_assert_int_eq(rc, 3);
+	ck_assert_int_eq(pthread_join(other, NULL), 0);
+	ck_assert_uint_eq(signals, 100);
+	end();
+}
+END_TEST
+
+/* ---- what others see ---- */
+
+/* How many descriptors a program has that this one starts. */
+static unsigned fds_after_exec(void)
+{
+	char ls[] = "ls", dir[] = "/proc/self/fd", *argv[] = { ls, dir, NULL }, *env[] = { NULL };
+	posix_spawn_file_actions_t actions;
+	unsigned lines = 0;
+	int status, out[2];
+	char c;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
+	ck_assert_int_eq(posix_spawn_file_actions_init(&actions), 0);
+	ck_assert_int_eq(posix_spawn_file_actions_adddup2(&actions, out[1], 1), 0);
+	ck_assert_int_eq(posix_spawnp(&pid, ls, &actions, NULL, argv, env), 0);
+	posix_spawn_file_actions_destroy(&actions);
+	close(out[1]);
+	while (read(out[0], &c, 1) == 1)
+		lines += c == '\n';
+	close(out[0]);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	return lines;
+}
+
+START_TEST(no_descriptor_of_a_loops_is_there_after_exec)
+{
+	unsigned before = fds_after_exec();
+	int fd, rc;
+
+	begin();
+	ck_assert_int_ge(weir_loop_fd(loop), 0);
+	ck_assert_int_ge(weir_ctx_fd(weir_loop_ctx(loop)), 0);
+	go(opener, .path = "/dev/null", .rc = &fd);
+	ck_assert_int_eq(finish(), 0);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_uint_eq(fds_after_exec(), before);
+	go(closer, .fd = fd, .rc = &rc);
+	ck_assert_int_eq(finish(), 0);
+	end();
+}
+END_TEST
+
+/* The polls of 20 ctxs take all room, and are no leaks; the ctxs are, and the read that waits. */
+START_TEST(a_leaked_op_is_reported_though_it_waits_for_room)
+{
+	struct weir_ctx ctx[20];
+	unsigned i;
+	int rc;
+
+	begin_small();
+	for (i = 0; i < 20; i++) {
+		weir_ctx_init(&ctx[i], weir_loop_ctx(loop));
+		ck_assert_int_ge(weir_ctx_fd(&ctx[i]), 0);
+	}
+	go(reader, .fd = pipe_fds[0], .rc = &rc);
+	turn();
+	ck_assert_int_gt(weir_loop_free(loop), 20);
+	ck_assert_ptr_nonnull(strstr(test_report(), "a kernel op, read, in flight"));
+	close(zero_fd);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+}
+END_TEST
+
+TESTS("uring", thousands_of_ops_go_through_a_ring_of_sixteen, ops_without_room_wait_in_order,
+      an_op_that_is_cancelled_without_room_never_begins, a_close_drops_what_waits_for_room,
+      other_threads_are_heard_when_all_room_is_taken,
+      ten_thousand_reads_time_out_in_the_same_millisecond,
+      ten_thousand_reads_time_out_in_a_ring_that_holds_a_tenth,
+      ops_and_cancels_at_random_all_end,
+      ops_that_a_thread_of_the_kernels_runs_end_one_way_or_the_other,
+      completions_of_no_op_are_counted_and_do_no_harm, signals_disturb_no_op,
+      no_descriptor_of_a_loops_is_there_after_exec,
+      a_leaked_op_is_reported_though_it_waits_for_room)
