@@ -18,9 +18,10 @@ static struct weir_op *arm_op(const struct weir_choice *c, unsigned i)
 	return &c->arms[i].op;
 }
 
+/* A select cannot be an arm: its arms would tell the outer one of their ends. */
 static bool arms_wrong(struct weir_op *op)
 {
-	if (op->u.choice.n <= WEIR_SELECT_MAX)
+	if (op->u.choice.n <= WEIR_SELECT_MAX && !(op->flags & WEIR_OP_ARM_))
 		return false;
 	op->res = -EINVAL;
 	return true;
@@ -99,10 +100,28 @@ static bool try_attempt(struct weir_op *op)
 
 /* ---- waiting ---- */
 
-static void withdraw_others(struct weir_choice *c)
+/* What an arm has won goes back, if it is of the kind that can. */
+static bool give_back(struct weir_op *arm, int err)
 {
+	if (!arm->def->revoke || arm->res < 0)
+		return false;
+	arm->def->revoke(arm, err);
+	return true;
+}
+
+static int outcome(const struct weir_choice *c)
+{
+	return c->winner == NO_WINNER ? c->err : c->winner;
+}
+
+/* From here on no arm wins, not even one that a withdrawal hands something to: two arms may wait in
+ * one queue, the first in the way of the second. */
+static void withdraw_all(struct weir_choice *c)
+{
+	bool busy = c->busy;
 	unsigned i;
 
+	c->over = c->busy = true;
 	for (i = 0; i < c->n; i++) {
 		struct weir_op *arm = arm_op(c, i);
 
@@ -113,26 +132,54 @@ static void withdraw_others(struct weir_choice *c)
 		else
 			c->left++;
 	}
+	c->busy = busy;
 }
 
-static int outcome(const struct weir_choice *c)
+static void won(struct weir_choice *c, int i)
 {
-	return c->winner == NO_WINNER ? c->err : c->winner;
+	c->winner = i;
+	withdraw_all(c);
 }
 
-/* A loser that the kernel has let go of, late with a result or not; or the winner. */
+static void revoke(struct weir_op *op, int err)
+{
+	struct weir_op *arm = arm_op(&op->u.choice, (unsigned)op->res);
+
+	if (give_back(arm, err))
+		op->res = err;
+}
+
+static void end(struct weir_op *op)
+{
+	int err = op->u.choice.err;
+
+	weir_op_done_(op, outcome(&op->u.choice));
+	if (op->flags & WEIR_OP_CANCELLED_ && op->res >= 0)
+		revoke(op, err);
+}
+
+/* A withdrawn arm that the kernel has let go of may have moved data all the same.  If the select
+ * was cancelled and has nothing else to tell of, that is what it tells, so that nothing is lost. */
+static void let_go(struct weir_choice *c, int i)
+{
+	c->left--;
+	if (c->winner == NO_WINNER && arm_op(c, (unsigned)i)->res >= 0)
+		c->winner = i;
+}
+
 static void arm_done(struct weir_op *op, struct weir_op *arm)
 {
 	struct weir_choice *c = &op->u.choice;
+	int i = (int)((struct weir_arm *)(void *)arm - c->arms);
 
-	if (arm->flags & WEIR_OP_CANCELLED_) {
-		c->left--;
-	} else {
-		c->winner = (int)((struct weir_arm *)(void *)arm - c->arms);
-		withdraw_others(c);
-	}
-	if (!c->left && !c->parking)
-		weir_op_done_(op, outcome(c));
+	if (arm->flags & WEIR_OP_CANCELLED_)
+		let_go(c, i);
+	else if (c->over)
+		give_back(arm, -ECANCELED);
+	else
+		won(c, i);
+	if (!c->left && !c->busy)
+		end(op);
 }
 
 static bool park(struct weir_op *op)
@@ -143,20 +190,20 @@ static bool park(struct weir_op *op)
 	c->left = 0;
 	c->winner = NO_WINNER;
 	c->err = -ECANCELED;
-	c->parking = true;
-	for (i = 0; i < c->n && c->winner == NO_WINNER; i++) {
+	c->over = false;
+	c->busy = true;
+	for (i = 0; i < c->n && !c->over; i++) {
 		struct weir_op *arm = arm_op(c, i);
 
 		arm->state = WEIR_OP_WAITS_;
 		if (!arm->def->park(arm))
 			continue;
 		arm->state = WEIR_OP_DONE_;
-		c->winner = (int)i;
-		withdraw_others(c);
+		won(c, (int)i);
 	}
-	c->parking = false;
+	c->busy = false;
 	op->res = outcome(c);
-	return c->winner != NO_WINNER && !c->left;
+	return c->over && !c->left;
 }
 
 static bool cancel(struct weir_op *op)
@@ -164,20 +211,9 @@ static bool cancel(struct weir_op *op)
 	struct weir_choice *c = &op->u.choice;
 
 	c->err = weir_op_task(op)->ctx->err;
-	if (c->winner == NO_WINNER)
-		withdraw_others(c);
+	if (!c->over)
+		withdraw_all(c);
 	return !c->left;
-}
-
-/* The winner's gain goes back, if it is of the kind that can. */
-static void revoke(struct weir_op *op, int err)
-{
-	struct weir_op *arm = arm_op(&op->u.choice, (unsigned)op->res);
-
-	if (!arm->def->revoke || arm->res < 0)
-		return;
-	arm->def->revoke(arm, err);
-	op->res = err;
 }
 
 const struct weir_op_def weir_select_def_ = {

@@ -107,7 +107,8 @@ struct weir_choice {
 	struct weir_arm *arms;	/* not first: next_ready may lie there, and revoke() needs it */
 	int winner;
 	int err;		/* cancelled: the result */
-	bool parking;		/* arms are still being started */
+	bool over;		/* decided: no arm can win any more */
+	bool busy;		/* arms are being started, or withdrawn */
 };
 
 /* What an op that waits at a limiter keeps: its place in the queue. */

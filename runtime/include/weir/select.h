@@ -6,14 +6,16 @@
  *	weir_ready(weir_sleep(&self->arm[1].op, WEIR_S));
  *	WEIR_AWAIT(i, weir_select(op, self->arm, 2));
  *
- * Any op can be an arm: send, receive, sleep, weir_ctx_wait(), join, semaphore, kernel ops.  An arm
- * that did not win had no effect, and nothing of it is left when the await returns: what it
- * would have sent is still yours.  The task's own ctx needs no arm, it is checked first.
+ * Any op can be an arm, but for another select: send, receive, sleep, weir_ctx_wait(), join,
+ * semaphore, kernel ops; weir_yield() wins if none else is ready.  An arm that did not win had no
+ * effect, and nothing of it is left when the await returns: what it would have sent is still yours.
+ * The task's own ctx needs no arm, it is checked first.
  *
  * One exception, the kernel's: a kernel op that had already completed when another arm won cannot
  * be undone.  weir_select() then still returns the first, and the late one's arm[j].op.res holds
  * its result (>= 0) where a losing arm's is -ECANCELED; a late descriptor is closed and reads
- * -ECANCELED too.  Check it where a lost read would matter.
+ * -ECANCELED too.  Check it where a lost read would matter.  If it was not another arm but the ctx
+ * that ended the select, such an op wins, and the next await tells of the ctx.
  */
 #ifndef WEIR_SELECT_H
 #define WEIR_SELECT_H
@@ -47,7 +49,8 @@ static inline struct weir_op *weir_select_op_(struct weir_op *op, const struct w
 
 /* Awaits the first of n arms.  Of several that are ready, each wins with the same probability (from
  * the loop's seeded random numbers, as in Go).  Results: the index of the arm, its own result in
- * arms[i].op.res; -EINVAL for more than WEIR_SELECT_MAX.  With n = 0 it waits for its ctx. */
+ * arms[i].op.res; -EINVAL for more than WEIR_SELECT_MAX arms, and as an arm.  With n = 0 it waits
+ * for its ctx. */
 WEIR_MUST_USE static inline struct weir_op *weir_select(struct weir_op *op, struct weir_arm *arms,
 							unsigned n)
 {
