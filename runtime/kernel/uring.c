@@ -204,11 +204,23 @@ static unsigned kernel_flags(const struct uring *u)
 		(IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
+/* IORING_SQ_TASKRUN may be left standing where there is nothing to run: another CPU adds work, we
+ * run it, and only then does that CPU set the flag.  Nothing clears it but further work, which may
+ * never come.  So it is believed for as many enters as run all that can be there, at 20 a call;
+ * after that every turn still looks once, but none is made for its sake. */
+#define RUN_AT_A_TIME	16
+
+static bool in_vain(const struct uring *u)
+{
+	return u->vain > u->n_slots / RUN_AT_A_TIME;
+}
+
 static bool uring_busy(struct weir_backend *be)
 {
 	struct uring *u = uring_of(be);
 
-	return weir_uring_stirs_(u) || kernel_flags(u) || io_uring_sq_ready(&u->ring);
+	return weir_uring_stirs_(u) || (kernel_flags(u) && !in_vain(u)) ||
+		io_uring_sq_ready(&u->ring);
 }
 
 /* One io_uring_enter.  A positive result does not mean that a completion is there, nor does an
@@ -219,6 +231,8 @@ static int enter(struct uring *u, bool block)
 
 	if (kernel_flags(u) & IORING_SQ_CQ_OVERFLOW)
 		u->stats.cq_overflows++;
+	u->vain = kernel_flags(u) ? u->vain + !in_vain(u) : 0;
+	u->lone = !io_uring_sq_ready(&u->ring);
 	u->stats.enters++;
 	if (block) {
 		u->stats.wakeups++;
@@ -242,14 +256,15 @@ static int uring_turn(struct weir_backend *be, bool block)
 	int rc = 0;
 
 	weir_uring_flush_(u);
-	block = block && !weir_uring_stirs_(u) && !kernel_flags(u) && !past_limit(u);
+	block = block && !weir_uring_stirs_(u) && (!kernel_flags(u) || in_vain(u)) &&
+		!past_limit(u);
 	if (block)
 		timer_set(u);
 	if (block || io_uring_sq_ready(&u->ring) || kernel_flags(u))
 		rc = enter(u, block);
 	weir_uring_reap_(u);
 	/* The kernel runs few completions a call; take them all, as one turn's. */
-	while (rc == 0 && kernel_flags(u) && !io_uring_cq_ready(&u->ring)) {
+	while (rc == 0 && kernel_flags(u) && !io_uring_cq_ready(&u->ring) && !in_vain(u)) {
 		rc = enter(u, false);
 		weir_uring_reap_(u);
 	}

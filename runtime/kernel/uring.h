@@ -49,6 +49,8 @@ struct uring {
 	uint64_t limit;			/* no turn blocks past this */
 	bool closing;			/* its own ops are not to start anew */
 	bool hosted;			/* the ring is one for a host's loop */
+	unsigned vain;			/* enters that a flag called for, for nothing */
+	bool lone;			/* the last enter submitted nothing */
 
 	struct weir_backend_stats stats;
 };

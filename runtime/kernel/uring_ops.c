@@ -421,6 +421,8 @@ void weir_uring_reap_(struct uring *u)
 			completion(u, batch[i].user_data, batch[i].res);
 		total += n;
 	} while (n == BATCH && total < 2 * u->n_slots);
+	if (total && u->lone)
+		u->vain = 0;
 	end_dropped(u);
 	close_those_free(u);
 }
