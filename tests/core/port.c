@@ -121,7 +121,7 @@ static void note(struct weir_msg *msg)
 
 static void *send_one_by_one(void *arg)
 {
-	struct weir_msg msg = { .fn = note }, last = { .fn = stop };
+	static struct weir_msg msg = { .fn = note }, last = { .fn = stop };
 	unsigned i;
 
 	(void)arg;
