@@ -220,11 +220,16 @@ void test_loop_free(struct weir_loop *loop)
 #define SANITIZED	false
 #endif
 
-unsigned test_some(unsigned n)
+bool test_on_valgrind(void)
 {
 	const char *preload = getenv("LD_PRELOAD");
 
-	return SANITIZED || (preload && strstr(preload, "vgpreload")) ? n / 10 : n;
+	return preload && strstr(preload, "vgpreload");
+}
+
+unsigned test_some(unsigned n)
+{
+	return SANITIZED || test_on_valgrind() ? n / 10 : n;
 }
 
 /* ---- the program ---- */

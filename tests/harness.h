@@ -52,6 +52,9 @@ bool test_fail_alloc(unsigned n);
 /* n; where everything is slower, under valgrind or a sanitizer, a tenth of that. */
 unsigned test_some(unsigned n);
 
+/* valgrind keeps RLIMIT_NOFILE to itself: the kernel goes on as before. */
+bool test_on_valgrind(void);
+
 /* Descriptors open in this process. */
 unsigned test_fds(void);
 
