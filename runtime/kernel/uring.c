@@ -96,7 +96,7 @@ static int ring_init_or_smaller(struct io_uring *ring, unsigned *ops, unsigned *
 
 	for (;;) {
 		for (tries = 0; tries < ENOMEM_TRIES; tries++) {
-			rc = ring_init(ring, *ops, *entries, RUNNING_ON_VALGRIND);
+			rc = ring_init(ring, *ops, *entries, false);
 			if (rc != -ENOMEM)
 				return rc;
 			nanosleep(&ms, NULL);
@@ -234,16 +234,15 @@ static bool uring_busy(struct weir_backend *be)
 }
 
 /* valgrind (3.19) does not know that io_uring_enter(2) may sleep, and lets no other thread run
- * while it does: there the loop sleeps in poll(2), on a ring whose descriptor wakes that. */
+ * while it does.  There the loop sleeps in poll(2), which nothing of the ring's is sure to end. */
 static int submit_and_poll(struct uring *u)
 {
 	struct pollfd ring = { .fd = u->ring.ring_fd, .events = POLLIN };
 	int rc = io_uring_submit_and_get_events(&u->ring);
 
-	if (rc < 0 || io_uring_cq_ready(&u->ring))
-		return rc;
-	poll(&ring, 1, -1);
-	return io_uring_get_events(&u->ring);
+	while (rc >= 0 && !io_uring_cq_ready(&u->ring) && poll(&ring, 1, 1) >= 0)
+		rc = io_uring_get_events(&u->ring);
+	return rc;
 }
 
 /* One io_uring_enter.  A positive result does not mean that a completion is there, nor does an
