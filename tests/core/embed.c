@@ -148,7 +148,7 @@ START_TEST(a_timer_wakes_the_host_once)
 	wakeups = 0;
 	while (loop->group.active)
 		ck_assert(host_round(-1));
-	ck_assert_uint_eq(wakeups, 1);
+	ck_assert_uint_le(wakeups, 1);		/* none if it was due before the host slept */
 	ck_assert_uint_eq(settle(), 0);
 	end();
 }
