@@ -142,7 +142,8 @@ check: all tests	## runs every test
 
 # TSan 12 does not know where a kernel of today may put things.
 FIXED_ADDRESSES := $(shell setarch -R true 2>/dev/null && echo setarch -R)
-VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
+VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
+	--show-leak-kinds=definite
 again = @+printf '\n== %s\n' '$(1)'; $(MAKE) --no-print-directory $(2) || echo '$(1)' >>$(BUILD)/failed
 check-all:	## and with every compiler, sanitizer and lint
 	@mkdir -p $(BUILD) && rm -f $(BUILD)/failed
@@ -162,7 +163,7 @@ lint:		## format, clang-tidy and what the compilers know of coroutines
 	$(call say,LINT,style)
 	$Q printf '%s\n' $(SOURCES) $(HEADERS) | xargs -P $(JOBS) -n 8 tests/style
 	$(call say,LINT,coroutines)
-	$Q clang -fsyntax-only $(LINT_FLAGS) -Werror -Wconditional-uninitialized $(SOURCES)
+	$Q clang -fsyntax-only $(LINT_FLAGS) -Werror -Wconditional-uninitialized $(filter-out tests/%,$(SOURCES))
 	$Q gcc -fsyntax-only $(LINT_FLAGS) -Werror -DWEIR_CO_LINT -Wjump-misses-init -Wno-switch $(COROUTINES)
 	$(call say,LINT,clang-tidy)
 	$Q mkdir -p $B && printf '%s\n' $(LIB) $(DEMOS) $(BENCH) | xargs -P $(JOBS) -n 4 \
