@@ -395,11 +395,10 @@ struct spinner { struct weir_frame co; const bool *stop; struct weir_arm arm[1];
 
 static WEIR_CO(spinner, self, op)
 {
-	struct ints *none = NULL;
 	int rc;
 
 	while (!*self->stop) {
-		weir_ready(weir_chan_recv(&self->arm[0].op, none, &self->item));
+		weir_ready(weir_chan_recv(&self->arm[0].op, (struct ints *)NULL, &self->item));
 		WEIR_AWAIT(rc, weir_select_try(op, self->arm, 1));
 		ck_assert_int_eq(rc, -EAGAIN);
 	}
