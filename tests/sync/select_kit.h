@@ -103,13 +103,12 @@ static inline void prepare(struct weir_op *op, struct pick *p, struct weir_arm *
 
 static WEIR_CO(chooser, self, op)
 {
-	struct choice *c = self->c;
 	unsigned i;
 	int rc;
 
-	for (i = 0; i < c->n; i++)
-		prepare(&self->arm[i].op, &c->pick[i], &self->inner);
-	switch (c->how) {
+	for (i = 0; i < self->c->n; i++)
+		prepare(&self->arm[i].op, &self->c->pick[i], &self->inner);
+	switch (self->c->how) {
 	case FAIR:
 		WEIR_AWAIT(rc, weir_select(op, self->arm, self->c->n));
 		break;
