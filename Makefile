@@ -130,6 +130,8 @@ check-deps:	## installs the tools that check-all needs
 DEMO_DIR ?= /usr/include
 demo: all	## runs the demos on real input and checks what treesum says
 	@for d in worker_pool pipeline rate_limit; do echo "== $$d"; $B/demos/$$d || exit; done
+	@echo "== embed_epoll, twice"; cat Makefile | $B/demos/embed_epoll 40e3 | \
+		$B/demos/embed_epoll 2>/dev/null | cmp - Makefile && echo "what came out is what went in"
 	@echo "== treesum $(DEMO_DIR)"; $B/demos/treesum $(DEMO_DIR) >$B/treesum.sha256
 	@sha256sum -c --quiet $B/treesum.sha256
 	@echo "$$(wc -l <$B/treesum.sha256) files, and sha256sum agrees with every line"
