@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
@@ -510,6 +511,29 @@ START_TEST(who_waits_for_another_thread_is_no_deadlock)
 }
 END_TEST
 
+START_TEST(a_host_is_woken_for_every_token)
+{
+	struct pollfd p = { .events = POLLIN };
+	struct ask a;
+	int i;
+
+	begin(0);
+	p.fd = weir_loop_fd(loop);
+	ck_assert_int_ge(p.fd, 0);
+	for (i = 0; i < 5; i++) {
+		go(&a, 1);
+		ck_assert_int_eq(poll(&p, 1, 0), 0);
+		release_elsewhere(1);
+		while (a.rc == PENDING) {
+			ck_assert_int_eq(poll(&p, 1, -1), 1);
+			weir_loop_dispatch(loop);
+		}
+		ck_ended(&a, 0);
+	}
+	end(0);
+}
+END_TEST
+
 #define PERMITS	3
 #define USERS	8u
 #define ROUNDS	2000
@@ -684,5 +708,5 @@ TESTS("sem_shared", tokens_are_taken_and_given_back,
       a_token_granted_to_a_task_that_is_cancelled_first_goes_back,
       close_is_for_this_loop_alone, a_read_that_fails_ends_who_waits,
       a_descriptor_that_is_not_one_of_ours_is_refused, without_memory_or_descriptors_it_says_so,
-      who_waits_for_another_thread_is_no_deadlock,
+      who_waits_for_another_thread_is_no_deadlock, a_host_is_woken_for_every_token,
       between_threads_and_processes_no_token_is_lost_or_doubled)
