@@ -155,8 +155,9 @@ struct stamp_file {
 
 static bool tell(const struct stamp_file *f, int rc)
 {
-	const struct weir_chan_stats *lines = &f->lines.chan.stats;
-	uint64_t read = lines->items + lines->dropped, printed = f->stamped.chan.stats.items;
+	const struct weir_chan_stats *lines = weir_chan_stats(&f->lines);
+	uint64_t read = lines->items + lines->dropped;
+	uint64_t printed = weir_chan_stats(&f->stamped)->items;
 	bool right = rc == f->expected && read - printed <= EDGE + WORKERS + EDGE;
 
 	weir_pipeline_print(&f->p, STDOUT_FILENO);
