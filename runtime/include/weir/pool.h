@@ -22,6 +22,9 @@
  *   cancel  the parent ctx, or weir_pool_abort(): the same, with the ctx's error.
  * In the last two, jobs that had not begun are not run but given to the drop hook.  A job that
  * fails without harm to the others returns 0 and says so in its result.
+ *
+ * Each job begins with a fresh copy of the frame given to weir_pool_init(), which costs what its
+ * size does: a job with a large buffer points to it.
  */
 #ifndef WEIR_POOL_H
 #define WEIR_POOL_H
