@@ -170,7 +170,7 @@ static void end(void)
 
 static void keep_report(void *arg, const char *text)
 {
-	int n = snprintf(report + report_len, sizeof report - report_len, "%s", text);
+	int n = snprintf(report + report_len, sizeof report - report_len, "%s\n", text);
 
 	(void)arg;
 	report_len += (size_t)n;

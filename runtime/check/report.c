@@ -26,21 +26,19 @@ static void say(struct sink *s, const char *format, ...)
 {
 	char line[LINE_MAX_];
 	va_list args;
-	int len;
+	size_t len;
 
 	va_start(args, format);
-	len = vsnprintf(line, sizeof line - 1, format, args);
+	vsnprintf(line, sizeof line - 1, format, args);
 	va_end(args);
-	if (len < 0)
-		return;
 	if (s->fd < 0) {
 		weir_report_(s->loop, "%s", line);
 		return;
 	}
-	len = len < (int)sizeof line - 1 ? len : (int)sizeof line - 2;
+	len = strlen(line);
 	line[len] = '\n';
-	if (write(s->fd, line, (size_t)len + 1) < 0)
-		s->fd = STDERR_FILENO;
+	if (write(s->fd, line, len + 1) < 0)	/* nobody to tell */
+		return;
 }
 
 static const char *base(const char *path)
@@ -50,11 +48,22 @@ static const char *base(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+/* One that is neither waiting nor over is about to run, or is the one that asks. */
 static const char *state(const struct weir_task *t)
 {
-	if (t->op.state != WEIR_OP_WAITS_)
-		return "ready";
-	return t->op.flags & WEIR_OP_CANCELLED_ ? "is being cancelled" : "waits";
+	switch (t->op.state) {
+	case WEIR_OP_WAITS_:
+		return t->op.flags & WEIR_OP_CANCELLED_ ? "gives up: " : "waits for: ";
+	case WEIR_OP_DONE_:
+		return "is ready after: ";
+	default:
+		return t->leaf->at ? "runs" : "is new";
+	}
+}
+
+static const char *what(const struct weir_task *t)
+{
+	return t->op.state == WEIR_OP_IDLE_ ? "" : t->op.def->name;
 }
 
 static void arms(struct sink *s, struct weir_task *t)
@@ -96,10 +105,9 @@ static void tasks_of(void *arg, struct weir_ctx *ctx)
 
 	for (l = ctx->tasks.next; l != &ctx->tasks; l = l->next) {
 		struct weir_task *t = weir_container_of(l, struct weir_task, in_ctx);
-		const char *what = t->op.state == WEIR_OP_WAITS_ ? t->op.def->name : "to run";
 
-		say(s, "task %u in the group of %s %s for: %s", ++s->n, base(t->group->ctx.made),
-		    state(t), what);
+		say(s, "task %u in the group of %s %s%s", ++s->n, base(t->group->ctx.made),
+		    state(t), what(t));
 		stack(s, t);
 		arms(s, t);
 	}

@@ -124,15 +124,16 @@ struct weir_step name(struct weir_task *task_, struct weir_frame *co_)			\
 
 /* lv = the result of an op of this task: >= 0, or -errno; -ECANCELED or -ETIMEDOUT once the
  * task's ctx is done.  The op is prepared in the argument: WEIR_AWAIT(rc, weir_sleep(op, ns)). */
-#define WEIR_AWAIT(lv, ...) do {							\
+#define WEIR_AWAIT(lv, ...)	WEIR_AWAIT_(lv, #__VA_ARGS__, __VA_ARGS__)
+#define WEIR_AWAIT_(lv, what_text, ...) do {						\
 	if (!weir_await_(task_, (__VA_ARGS__)))						\
-		WEIR_SUSPEND_(WEIR_WAITS_, #__VA_ARGS__);				\
+		WEIR_SUSPEND_(WEIR_WAITS_, what_text);					\
 	(lv) = weir_task_op(task_)->res;						\
 } while (0)
 
 /* As WEIR_AWAIT; a negative result goes to label, lv keeps it. */
 #define WEIR_TRY(lv, label, ...) do {							\
-	WEIR_AWAIT(lv, __VA_ARGS__);							\
+	WEIR_AWAIT_(lv, #__VA_ARGS__, __VA_ARGS__);					\
 	if ((lv) < 0)									\
 		goto label;								\
 } while (0)

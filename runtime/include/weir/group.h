@@ -89,7 +89,8 @@ WEIR_API void weir_group_unhold(struct weir_group *g);
 
 /* rc = weir_go() that waits at the group's limit instead of returning -EAGAIN. */
 #define WEIR_GO(rc, g, name, ...) do {							\
-	WEIR_AWAIT(rc, weir_group_slot(weir_task_op(task_), (g)));				\
+	WEIR_AWAIT_(rc, "WEIR_GO(" #g ", " #name ")",					\
+		    weir_group_slot(weir_task_op(task_), (g)));				\
 	if ((rc) == 0) {								\
 		struct weir_group *const go_g_ = (g);					\
 		go_g_->held--;	/* the place is the new task's, not the next waiter's */	\

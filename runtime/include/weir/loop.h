@@ -39,8 +39,8 @@ struct weir_loop_conf {		/* zero is the default, everywhere */
 	uint64_t seed;		/* of weir_random() and of select's choice; from getrandom(2) */
 	bool virtual_clock;	/* time stands still while anything runs, jumps when all sleep */
 	bool check;		/* note which await opened each descriptor, to report leaks */
-	/* Receives what the loop has to tell: deadlocks, leaks, misuse; whole lines, no
-	 * allocation is held.  NULL: nothing is told. */
+	/* Receives what the loop has to tell, deadlocks and leaks: a line a call, without the
+	 * newline.  NULL: nothing is told. */
 	void (*report)(void *arg, const char *text);
 	void *report_arg;
 };
@@ -113,10 +113,11 @@ WEIR_API void weir_loop_stats(const struct weir_loop *loop, struct weir_loop_sta
  * Looks at the system's settings now.  Any thread.  Returns buf. */
 WEIR_API const char *weir_explain(int rc, char *buf, size_t size);
 
-/* Writes every task with its await stack to fd, and what each waits for:
- *	task 3 in group main.c:40, waits
- *	#0 read_exact copy.c:71  weir_recv(op, self->fd, self->buf, 2, 0)
- *	#1 session    copy.c:94  read_exact()
+/* Writes every task to fd: what it waits for, its await stack, the innermost first, who spawned it:
+ *	task 3 in the group of main.c:40 waits for: recv
+ *	  #0 read_exact copy.c:71  weir_recv(op, self->fd, self->buf, 2, 0)
+ *	  #1 session copy.c:94  read_exact()
+ *	  by main main.c:52  weir_go(session)
  */
 WEIR_API void weir_dump(const struct weir_loop *loop, int fd);
 
