@@ -508,6 +508,14 @@ START_TEST(a_read_that_had_happened_when_another_won_says_so)
 }
 END_TEST
 
+struct canceller { struct weir_frame co; };
+
+static WEIR_CO(canceller, self, op)
+{
+	weir_group_cancel(&group, 0);
+}
+WEIR_END
+
 START_TEST(a_read_that_had_happened_when_the_ctx_was_cancelled_wins)
 {
 	struct ints a;
@@ -519,8 +527,7 @@ START_TEST(a_read_that_had_happened_when_the_ctx_was_cancelled_wins)
 	fill_pipe();
 	c.pick[1].item = pipe_fds[0];
 	start(&c);
-	weir_loop_dispatch(loop);
-	weir_group_cancel(&group, 0);
+	ck_assert_int_eq(weir_go(weir_loop_group(loop), canceller), 0);	/* in the same turn */
 	settle();
 	settle();
 	ck_assert_int_eq(c.rc, 1);
@@ -529,6 +536,30 @@ START_TEST(a_read_that_had_happened_when_the_ctx_was_cancelled_wins)
 	ck_pipe(-1);
 	close_pipe();
 	unmake(&a);
+	end();
+}
+END_TEST
+
+START_TEST(permits_won_by_a_select_that_is_cancelled_before_its_read_is_over_go_back)
+{
+	struct weir_sem sem;
+	struct choice c = PICK(FAIR, PERMITS(&sem, 1), BYTE_OF(0));
+
+	begin();
+	ck_assert_int_eq(weir_sem_init(&sem, loop, 1), 0);
+	ck_assert_int_eq(weir_sem_try_acquire(&sem, 1), 0);
+	make_pipe();
+	c.pick[1].item = pipe_fds[0];
+	go(&c);
+	ck_assert_int_eq(weir_sem_release(&sem, 1), 0);
+	ck_assert_int_eq(weir_sem_available(&sem), 0);
+	weir_group_cancel(&group, 0);	/* the kernel has not let go of the buffer yet */
+	settle();
+	settle();
+	ck_cancelled(&c);
+	ck_assert_int_eq(weir_sem_available(&sem), 1);
+	weir_sem_fini(&sem);
+	close_pipe();
 	end();
 }
 END_TEST
@@ -611,5 +642,6 @@ TESTS("select_arms", a_timer_wins_at_its_time, a_timer_that_loses_runs_no_more,
       a_read_wins_when_there_is_something_to_read, a_read_that_loses_has_read_nothing,
       a_read_that_had_happened_when_another_won_says_so,
       a_read_that_had_happened_when_the_ctx_was_cancelled_wins,
+      permits_won_by_a_select_that_is_cancelled_before_its_read_is_over_go_back,
       a_read_of_nothing_is_cancelled_with_the_others, a_descriptor_that_comes_too_late_is_closed,
       a_descriptor_won_by_a_task_that_is_cancelled_first_is_closed)
