@@ -12,6 +12,9 @@
 
 #include "core/loop.h"
 
+_Static_assert(sizeof(struct weir_task) % WEIR_FRAME_ALIGN == 0 &&
+	       WEIR_SLAB_STEP_ % WEIR_FRAME_ALIGN == 0, "the frame behind it is aligned");
+
 void weir_ready_(struct weir_task *t)
 {
 	struct weir_loop *loop = t->ctx->loop;

@@ -61,6 +61,8 @@ struct weir_frame {
 	} up;
 };
 
+#define WEIR_FRAME_ALIGN	16	/* what needs more goes into memory of its own */
+
 #define WEIR_CO_DECL(name)	\
 	struct weir_step name(struct weir_task *, struct weir_frame *)
 
@@ -92,6 +94,8 @@ struct weir_step name(struct weir_task *task_, struct weir_frame *co_)			\
 {											\
 	_Static_assert(offsetof(struct name, co) == 0,					\
 		       "`struct weir_frame co` comes first in struct " #name);		\
+	_Static_assert(_Alignof(struct name) <= WEIR_FRAME_ALIGN,			\
+		       "struct " #name " is aligned more than a task's memory");	\
 	struct name *const self = (struct name *)(void *)co_;				\
 	struct weir_op *const op = weir_task_op(task_);					\
 	(void)self;									\
