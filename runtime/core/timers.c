@@ -100,6 +100,7 @@ struct weir_timer *weir_wheel_expire_(struct weir_wheel *w, uint64_t now)
 		t = weir_container_of(s->timers.next, struct weir_timer, link);
 		w->base = s->earliest;
 		weir_list_remove_(&t->link);
+		weir_list_init_(&t->link);
 		w->count--;
 		return t;
 	}
@@ -119,7 +120,9 @@ void weir_timer_start_(struct weir_loop *loop, struct weir_timer *t, uint64_t du
 
 void weir_timer_stop_(struct weir_loop *loop, struct weir_timer *t)
 {
+	WEIR_CHECK_(!weir_list_empty_(&t->link), "a timer is stopped that does not run", NULL);
 	weir_list_remove_(&t->link);
+	weir_list_init_(&t->link);
 	loop->wheel.count--;
 }
 

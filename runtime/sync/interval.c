@@ -70,7 +70,7 @@ int weir_interval_init(struct weir_interval *iv, struct weir_loop *loop, uint64_
 		return -EINVAL;
 	iv->loop = loop;
 	iv->period = period;
-	iv->next = loop->now;
+	iv->next = weir_clock_(loop);
 	iv->missed = missed;
 	return 0;
 }

@@ -9,14 +9,17 @@
  * waiter in front of them, and leave `owed` with it.  So a waiter that is cancelled gives back
  * just its n, and all behind it move up without being touched.
  *
- * Always: the timer runs if and only if someone waits, and owed is 0 if nobody does.
+ * Always: the timer runs if and only if someone waits, but for the moment in which the first is
+ * served; and owed is 0 if nobody waits.
  */
 #include "core/loop.h"
 #include "sync/bucket.h"
 
 static uint64_t now(const struct weir_limiter *l)
 {
-	return l->loop->now > l->bucket.last ? l->loop->now : l->bucket.last;
+	uint64_t t = weir_clock_(l->loop);
+
+	return t > l->bucket.last ? t : l->bucket.last;
 }
 
 static struct weir_op *op_of(struct weir_list *link)
@@ -57,6 +60,22 @@ static void leave(struct weir_limiter *l, struct weir_op *op)
 		l->owed = 0;
 }
 
+static void turn_has_come(struct weir_timer *t);
+
+static void timer_start(struct weir_limiter *l)
+{
+	weir_timer_start_(l->loop, &l->timer, turn_of_first(l), turn_has_come);
+	l->timed = true;
+}
+
+static void timer_stop(struct weir_limiter *l)
+{
+	if (l->timed)
+		weir_timer_stop_(l->loop, &l->timer);
+	l->timed = false;
+}
+
+/* What it sets off may lead back here: another arm of a select that it ends may be in the queue. */
 static void serve_first(struct weir_limiter *l)
 {
 	struct weir_op *op = op_of(l->waiters.next);
@@ -65,20 +84,16 @@ static void serve_first(struct weir_limiter *l)
 	weir_op_done_(op, 0);
 }
 
-static void turn_has_come(struct weir_timer *t);
-
-/* The timer does not run: serves all whose turn has come, starts it for the next. */
+/* Serves all whose turn has come, and starts the timer for the next. */
 static void serve(struct weir_limiter *l)
 {
-	while (!weir_list_empty_(&l->waiters)) {
-		uint64_t turn = turn_of_first(l);
-
-		if (turn > now(l)) {
-			weir_timer_start_(l->loop, &l->timer, turn, turn_has_come);
-			return;
-		}
+	timer_stop(l);
+	while (!weir_list_empty_(&l->waiters) && turn_of_first(l) <= now(l)) {
 		serve_first(l);
+		timer_stop(l);
 	}
+	if (!weir_list_empty_(&l->waiters))
+		timer_start(l);
 }
 
 /* For the first the timer's word counts: reckoned anew its turn may be a nanosecond off. */
@@ -86,6 +101,7 @@ static void turn_has_come(struct weir_timer *t)
 {
 	struct weir_limiter *l = weir_container_of(t, struct weir_limiter, timer);
 
+	l->timed = false;
 	serve_first(l);
 	serve(l);
 }
@@ -93,10 +109,8 @@ static void turn_has_come(struct weir_timer *t)
 /* The first one's turn may have changed. */
 static void reckon_anew(struct weir_limiter *l)
 {
-	if (weir_list_empty_(&l->waiters))
-		return;
-	weir_timer_stop_(l->loop, &l->timer);
-	serve(l);
+	if (!weir_list_empty_(&l->waiters))
+		serve(l);
 }
 
 static void give_back(struct weir_limiter *l, int64_t n)
@@ -142,7 +156,7 @@ static bool wait_park(struct weir_op *op)
 	weir_list_append_(&l->waiters, &p->link);
 	l->owed += (double)p->n;
 	if (first)
-		weir_timer_start_(l->loop, &l->timer, turn_of_first(l), turn_has_come);
+		timer_start(l);
 	return false;
 }
 
@@ -159,8 +173,8 @@ static bool wait_cancel(struct weir_op *op)
 	bool first;
 
 	/* The ctx's timer fires before the limiter's, which was started later for the same time. */
-	if (stands(op, weir_op_ctx(op)->err) && l->timer.due <= l->loop->now) {
-		weir_timer_stop_(l->loop, &l->timer);
+	if (stands(op, weir_op_ctx(op)->err) && l->timed && l->timer.due <= now(l)) {
+		timer_stop(l);
 		turn_has_come(&l->timer);
 		if (op->state == WEIR_OP_DONE_)
 			return false;
@@ -168,10 +182,8 @@ static bool wait_cancel(struct weir_op *op)
 	first = is_first(l, op);
 	leave(l, op);
 	give_back(l, op->u.place.n);
-	if (first) {
-		weir_timer_stop_(l->loop, &l->timer);
+	if (first)
 		serve(l);
-	}
 	return true;
 }
 
@@ -276,9 +288,10 @@ int weir_limiter_init(struct weir_limiter *l, struct weir_loop *loop, double rat
 	if (!rate_valid(rate) || !burst_valid(burst))
 		return -EINVAL;
 	weir_bucket_init_(&l->bucket, at_most_inf(rate), burst);
-	l->bucket.last = loop->now;
+	l->bucket.last = weir_clock_(loop);
 	l->loop = loop;
 	weir_list_init_(&l->waiters);
+	l->timed = false;
 	l->owed = 0;
 	l->arrivals = 0;
 	return 0;

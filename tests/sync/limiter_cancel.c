@@ -325,6 +325,37 @@ static WEIR_CO(chooser, self, op)
 }
 WEIR_END
 
+struct twice { struct weir_frame co; struct weir_arm arm[2]; int rc; };
+
+static WEIR_CO(twice, self, op)
+{
+	weir_ready(weir_limiter_wait(&self->arm[0].op, &lim, 2));
+	weir_ready(weir_limiter_wait(&self->arm[1].op, &lim, 1));
+	WEIR_AWAIT(chosen, weir_select_ordered(op, self->arm, 2));
+	WEIR_AWAIT(self->rc, weir_limiter_wait(op, &lim, 1));
+	WEIR_RETURN(self->rc);
+}
+WEIR_END
+
+START_TEST(a_select_that_waits_twice_for_one_limiter_takes_what_came_first)
+{
+	struct weir_loop_stats s;
+	struct ask a = { .n = 3 }, b = { .n = 1 };
+
+	begin(10, 3);
+	go(&a);
+	ck_assert_int_eq(weir_go(weir_loop_group(loop), twice), 0);
+	go(&b);
+	settle();
+	run();
+	ck_assert_int_eq(chosen, 0);
+	ck_ended(&b, 0, 3);
+	weir_loop_stats(loop, &s);
+	ck_assert_uint_eq(s.timers, 0);
+	end();
+}
+END_TEST
+
 START_TEST(a_select_waits_for_a_limiter_or_leaves_no_trace_in_it)
 {
 	begin(10, 3);
@@ -588,6 +619,7 @@ TESTS("limiter_cancel",
       what_waits_behind_a_cancelled_reservation_moves_up,
       a_cancelled_reservation_does_not_serve_those_in_front,
       a_reservation_keeps_its_time_when_those_in_front_leave,
+      a_select_that_waits_twice_for_one_limiter_takes_what_came_first,
       a_select_waits_for_a_limiter_or_leaves_no_trace_in_it,
       a_select_whose_deadline_is_its_turn_takes_nothing,
       a_select_cancelled_before_its_task_ran_gives_back_what_it_won,

@@ -58,7 +58,8 @@ struct weir_limiter {
 	struct weir_bucket bucket;	/* the waiters' tokens are taken already */
 	struct weir_loop *loop;
 	struct weir_list waiters;	/* ops, first come first served */
-	struct weir_timer timer;	/* the first one's turn; runs while there are waiters */
+	struct weir_timer timer;	/* the first one's turn */
+	bool timed;			/* it runs: there are waiters, and none is being served */
 	double owed;			/* tokens taken by the waiters and those behind them */
 	uint64_t arrivals;		/* waits and reservations so far */
 };

@@ -32,10 +32,11 @@ extern "C" {
 extern WEIR_API const struct weir_op_def weir_select_def_, weir_select_ordered_def_,
 	weir_select_try_def_;
 
-/* Says that an op is prepared here and awaited as an arm. */
-static inline void weir_ready(const struct weir_op *op)
+/* Says that an op is prepared here and awaited as an arm.  Its result is -ECANCELED until it has
+ * another: also if the select was never begun, because the ctx was done. */
+static inline void weir_ready(struct weir_op *op)
 {
-	(void)op;
+	op->res = -ECANCELED;
 }
 
 static inline struct weir_op *weir_select_op_(struct weir_op *op, const struct weir_op_def *def,
