@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * echo.c - a TCP server that sends back what it receives, each connection a task of its own.
+ *
+ * A group holds the connections: at most MOST at a time, then the next has to wait in the backlog.
+ * A connection that fails is its own business, so its task returns 0; what a task returns below 0
+ * would end the group.  Ctrl-C cancels the loop's ctx, through a descriptor, which a signal handler
+ * may write to: the accept and every receive end with -ECANCELED, each connection closes its
+ * socket, and the server returns when the last has.
+ *
+ * usage: echo [ADDRESS:PORT]		(127.0.0.1:7777; try it with nc)
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "weir.h"
+
+#define MOST	1000
+
+static int stop_fd;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	weir_ctx_cancel_fd(stop_fd);
+}
+
+struct connection {
+	struct weir_frame co;
+	int fd, n;
+	char buf[4096];
+	struct weir_send_all send;
+};
+
+static WEIR_CO(connection, self, op)
+{
+	int rc;
+
+	do {
+		WEIR_AWAIT(self->n, weir_recv(op, self->fd, self->buf, sizeof self->buf, 0));
+		if (self->n > 0)
+			WEIR_CALL(self->n, self->send, weir_send_all, .fd = self->fd,
+				  .buf = self->buf, .len = (size_t)self->n);
+	} while (self->n > 0);
+	WEIR_AWAIT(rc, weir_close(op, self->fd));	/* also when cancelled */
+	(void)rc;	/* a socket has nothing left to lose */
+	WEIR_RETURN(0);
+}
+WEIR_END
+
+struct server {
+	struct weir_frame co;
+	int listener, fd;
+	struct weir_group connections;
+};
+
+static WEIR_CO(server, self, op)
+{
+	int rc;
+
+	weir_group_init(&self->connections, weir_op_ctx(op), NULL);
+	self->fd = weir_group_limit(&self->connections, MOST);
+	while (self->fd >= 0) {
+		WEIR_TRY(self->fd, out, weir_accept(op, self->listener, NULL, NULL, 0));
+		WEIR_GO(rc, &self->connections, connection, .fd = self->fd);
+		if (rc < 0)
+			WEIR_AWAIT(rc, weir_close(op, self->fd));
+	}
+out:
+	WEIR_AWAIT(rc, weir_group_wait(op, &self->connections));
+	WEIR_RETURN(self->fd == -ECANCELED ? 0 : self->fd);
+}
+WEIR_END
+
+int main(int argc, char **argv)
+{
+	int listener = weir_listen_tcp(argc > 1 ? argv[1] : "127.0.0.1:7777", 128);
+	struct weir_loop *loop;
+	char why[512];
+	int rc;
+
+	if (listener < 0) {
+		fprintf(stderr, "echo: cannot listen: %s\n", strerror(-listener));
+		return 1;
+	}
+	rc = weir_loop_new(&loop, &(struct weir_loop_conf){ .ops = 4 * MOST });
+	if (rc < 0) {
+		fprintf(stderr, "echo: %s\n", weir_explain(rc, why, sizeof why));
+		return 1;
+	}
+	rc = stop_fd = weir_ctx_fd(weir_loop_ctx(loop));
+	if (rc >= 0) {
+		signal(SIGINT, on_signal);
+		signal(SIGTERM, on_signal);
+		printf("port %d\n", weir_socket_port(listener));
+		fflush(stdout);
+		rc = weir_run(loop, server, .listener = listener);
+	}
+	weir_loop_free(loop);
+	if (rc < 0)
+		fprintf(stderr, "echo: %s\n", strerror(-rc));
+	return rc < 0;
+}
