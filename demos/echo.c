@@ -35,16 +35,13 @@ struct connection {
 
 static WEIR_CO(connection, self, op)
 {
-	int rc;
-
 	do {
 		WEIR_AWAIT(self->n, weir_recv(op, self->fd, self->buf, sizeof self->buf, 0));
 		if (self->n > 0)
 			WEIR_CALL(self->n, self->send, weir_send_all, .fd = self->fd,
 				  .buf = self->buf, .len = (size_t)self->n);
 	} while (self->n > 0);
-	WEIR_AWAIT(rc, weir_close(op, self->fd));	/* also when cancelled */
-	(void)rc;	/* a socket has nothing left to lose */
+	WEIR_AWAIT(self->n, weir_close(op, self->fd));	/* also when cancelled */
 	WEIR_RETURN(0);
 }
 WEIR_END
@@ -76,29 +73,21 @@ WEIR_END
 int main(int argc, char **argv)
 {
 	int listener = weir_listen_tcp(argc > 1 ? argv[1] : "127.0.0.1:7777", 128);
-	struct weir_loop *loop;
+	struct weir_loop *loop = NULL;
 	char why[512];
-	int rc;
+	int rc = listener < 0 ? listener : weir_loop_new(&loop, NULL);
 
-	if (listener < 0) {
-		fprintf(stderr, "echo: cannot listen: %s\n", strerror(-listener));
-		return 1;
-	}
-	rc = weir_loop_new(&loop, &(struct weir_loop_conf){ .ops = 4 * MOST });
-	if (rc < 0) {
-		fprintf(stderr, "echo: %s\n", weir_explain(rc, why, sizeof why));
-		return 1;
-	}
-	rc = stop_fd = weir_ctx_fd(weir_loop_ctx(loop));
+	if (rc >= 0)
+		rc = stop_fd = weir_ctx_fd(weir_loop_ctx(loop));
 	if (rc >= 0) {
 		signal(SIGINT, on_signal);
-		signal(SIGTERM, on_signal);
 		printf("port %d\n", weir_socket_port(listener));
 		fflush(stdout);
 		rc = weir_run(loop, server, .listener = listener);
 	}
-	weir_loop_free(loop);
 	if (rc < 0)
-		fprintf(stderr, "echo: %s\n", strerror(-rc));
+		fprintf(stderr, "echo: %s\n", loop || listener < 0 ? strerror(-rc) :
+			weir_explain(rc, why, sizeof why));
+	weir_loop_free(loop);
 	return rc < 0;
 }
