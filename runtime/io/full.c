@@ -14,8 +14,9 @@ static int64_t position(bool at, int64_t offset, size_t done)
 
 WEIR_CO(weir_read_full, self, op)
 {
-	int n = self->len > INT_MAX ? -EINVAL : 1;
+	int n;
 
+	n = self->len > INT_MAX ? -EINVAL : 1;
 	while (n > 0 && self->done < self->len) {
 		WEIR_AWAIT(n, weir_read(op, self->fd, (char *)self->buf + self->done,
 					self->len - self->done,
@@ -30,8 +31,9 @@ WEIR_END
 /* A write of 0 bytes, where some were to be written, would go on for ever. */
 WEIR_CO(weir_write_all, self, op)
 {
-	int n = self->len > INT_MAX ? -EINVAL : 1;
+	int n;
 
+	n = self->len > INT_MAX ? -EINVAL : 1;
 	while (n > 0 && self->done < self->len) {
 		WEIR_AWAIT(n, weir_write(op, self->fd, (const char *)self->buf + self->done,
 					 self->len - self->done,
@@ -47,8 +49,9 @@ WEIR_END
 
 WEIR_CO(weir_send_all, self, op)
 {
-	int n = self->len > INT_MAX ? -EINVAL : 1;
+	int n;
 
+	n = self->len > INT_MAX ? -EINVAL : 1;
 	while (n > 0 && self->done < self->len) {
 		WEIR_AWAIT(n, weir_send(op, self->fd, (const char *)self->buf + self->done,
 					self->len - self->done, self->flags));

@@ -200,7 +200,7 @@ static unsigned char mark(const struct sized *s, unsigned i)
 /* Its whole frame must be as it left it. */
 static WEIR_CO(sized, self, op)
 {
-	unsigned i, wrong = 0;
+	unsigned i, wrong;
 
 	for (self->round = 0; self->round < 3; self->round++) {
 		for (i = 0; i < self->size; i++)

@@ -442,8 +442,9 @@ struct user { struct weir_frame co; atomic_uint *n; unsigned jobs; };
 
 static WEIR_CO(user, self, op)
 {
-	int rc = 0;
+	int rc;
 
+	rc = 0;
 	while (self->jobs-- && rc == 0)
 		WEIR_AWAIT(rc, weir_work(op, workers, count, self->n));
 	WEIR_RETURN(rc);
@@ -601,8 +602,9 @@ struct on_stack { struct weir_frame co; };
 
 static WEIR_CO(on_stack, self, op)
 {
-	int here = 0, rc;
+	int here, rc;
 
+	here = 0;
 	WEIR_AWAIT(rc, weir_work(op, workers, obedient, &here));
 	WEIR_RETURN(rc);
 }

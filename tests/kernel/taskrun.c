@@ -37,9 +37,9 @@ struct turns {
 
 static WEIR_CO(turns, self, op)
 {
-	int rc = 0;
+	int rc;
 
-	for (; rc == 0 && self->n; self->n--)
+	for (rc = 0; rc == 0 && self->n; self->n--)
 		WEIR_AWAIT(rc, weir_yield(op));
 	WEIR_RETURN(rc);
 }

@@ -23,8 +23,9 @@ struct repeated { struct weir_frame co; unsigned n; char byte; };
 
 static WEIR_CO(repeated, self, op)
 {
-	int rc = 1;
+	int rc;
 
+	rc = 1;
 	while (rc == 1 && self->n--)
 		WEIR_AWAIT(rc, weir_read(op, zero_fd, &self->byte, 1, 0));
 	ck_assert_int_eq(rc, 1);
