@@ -83,7 +83,7 @@ static uint64_t number(int option, const char *text, uint64_t max)
 	shift = s > text ? shift_of(s) : -1;
 	if (shift < 0 && n <= max)
 		refuse("-%c: '%s' is not a number", option, text);
-	if (!n || n > max >> shift)
+	if (!n || n > max || n > max >> shift)
 		refuse("-%c: %s is not between 1 and %llu", option, text, (unsigned long long)max);
 	return n << shift;
 }
