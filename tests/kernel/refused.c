@@ -140,6 +140,8 @@ END_TEST
 
 START_TEST(a_limit_of_descriptors_is_named)
 {
+	if (test_on_valgrind())
+		return;
 	ck_refused(no_descriptors, -EMFILE, "LimitNOFILE=");
 }
 END_TEST
