@@ -12,13 +12,15 @@
 
 #define ARMS		4
 #define CTXS		6
+#define CHANS		4	/* of capacity 0, 2, 4, and 1: this one will be closed or hung up */
+#define DOOMED		3
 #define PERMITS		3
 #define CAUSE		(-1001)
 
 WEIR_CHAN(numbers, uint64_t);
 
 static struct weir_loop *loop;
-static struct numbers ch[3];
+static struct numbers ch[CHANS];
 static struct weir_sem sem;
 static struct weir_limiter limiter;
 static struct weir_ctx ctxs[CTXS];	/* live through the storm; some are cancelled in it */
@@ -33,7 +35,7 @@ static unsigned below(unsigned n)
 
 static struct numbers *some_chan(void)
 {
-	return &ch[below(3)];
+	return &ch[below(CHANS)];
 }
 
 static uint64_t some_ns(void)
@@ -62,6 +64,12 @@ static void note_acquired(int rc)
 	if (rc == 0)
 		permits_out++;
 	ck_assert_uint_le(permits_out, PERMITS);
+}
+
+static void note_dropped(void *arg, void *item)
+{
+	(void)arg;
+	note_received(1, *(uint64_t *)item);
 }
 
 static void give_back(void)
@@ -109,7 +117,7 @@ static struct weir_op *prepare(struct weir_op *op, struct storm *s, unsigned i)
 	case ACQUIRE:
 		return weir_sem_acquire(op, &sem, 1);
 	case RESERVE:
-		s->with[i].ch = &ch[1 + below(2)];
+		s->with[i].ch = &ch[1 + below(CHANS - 1)];
 		return weir_chan_reserve(op, s->with[i].ch);
 	case LIMIT:
 		return weir_limiter_wait(op, &limiter, 1 + below(3));
@@ -223,7 +231,11 @@ static WEIR_CO(storm, self, op)
 			WEIR_AWAIT(self->rc, weir_group_wait(op, &self->group));
 			break;
 		default:	/* harm */
-			if (below(20) == 0)
+			if (below(40) == 0)
+				weir_chan_close(&ch[DOOMED]);
+			else if (below(60) == 0)
+				weir_chan_hangup(&ch[DOOMED]);
+			else if (below(20) == 0)
 				weir_ctx_cancel(&ctxs[below(CTXS)], CAUSE);
 			else if (below(20) == 0)
 				weir_ctx_cancel(weir_op_ctx(op), CAUSE);
@@ -245,7 +257,7 @@ static void drain(void)
 	uint64_t item;
 	int i;
 
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < CHANS; i++) {
 		while (weir_chan_try_recv(&ch[i], &item) == 1)
 			note_received(1, item);
 		ck_assert_uint_eq(ch[i].chan.reserved, 0);
@@ -285,8 +297,10 @@ static void run_storm(uint64_t seed)
 	sent = received = sent_sum = received_sum = 0;
 	permits_out = 0;
 	tokens = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
-	for (i = 0; i < 3; i++)
-		ck_assert_int_eq(weir_chan_init(&ch[i], loop, (size_t)i * 2), 0);
+	for (i = 0; i < CHANS; i++) {
+		ck_assert_int_eq(weir_chan_init(&ch[i], loop, i == DOOMED ? 1 : (size_t)i * 2), 0);
+		weir_chan_on_drop(&ch[i], note_dropped, NULL);
+	}
 	ck_assert_int_eq(weir_sem_init(&sem, loop, PERMITS), 0);
 	ck_assert_int_eq(weir_limiter_init(&limiter, loop, 2, 3), 0);
 	weir_ctx_init_timeout(&limit, weir_loop_ctx(loop), 10 * WEIR_MIN);
