@@ -17,12 +17,12 @@
  * How it ends is written nowhere, it follows.  The walk is through: its arrow is closed and drains,
  * and so on down to the printer.  A stage fails, as the printer does in `treesum / | head -1`: the
  * pipeline's ctx is cancelled, and whatever the others await ends with -ECANCELED, be it a channel,
- * the semaphore, a thread or the kernel.  Ctrl-C: a signalfd that the ctx has adopted does the same.
- * A file that cannot be read is none of these, it carries the reason along to the printer, who
- * tells it in its turn.
+ * the semaphore, a thread or the kernel.  Ctrl-C: a signalfd that the ctx has adopted does the
+ * same.  A file that cannot be read is none of these, it carries the reason along to the printer,
+ * who tells it in its turn.
  *
- * Read treesum(), at the end, then the stages in their order.  What is not about weir is in treesum/:
- * the command line, the walk, the text.
+ * Read treesum(), at the end, then the stages in their order.  What is not about weir is in
+ * treesum/: the command line, the walk, the text.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -307,7 +307,8 @@ static WEIR_CO(hash_file, self, op)
 		n = part_begin(self);
 		if (n < 0)
 			break;
-		WEIR_AWAIT(n, weir_read(op, self->file->fd, self->next->bytes, self->room, self->at));
+		WEIR_AWAIT(n, weir_read(op, self->file->fd, self->next->bytes, self->room,
+					self->at));
 		if (n <= 0)
 			break;
 		self->next->n = (size_t)n;
@@ -370,7 +371,8 @@ static WEIR_CO(flush, self, op)
 	WEIR_CALL(rc, self->out, write_lines, .fd = STDOUT_FILENO, .lines = &self->app->out->sums);
 	if (rc < 0)
 		WEIR_RETURN(rc);
-	WEIR_CALL(rc, self->out, write_lines, .fd = STDERR_FILENO, .lines = &self->app->out->faults);
+	WEIR_CALL(rc, self->out, write_lines, .fd = STDERR_FILENO,
+		  .lines = &self->app->out->faults);
 }
 WEIR_END
 
@@ -574,7 +576,8 @@ static int start(struct treesum *a)
 	return rc;
 }
 
-/* A pipe whose reader has gone would be found out with the next line; that may be long in coming. */
+/* That a pipe has lost its reader would be found out with the next line, which may be long in
+ * coming. */
 static int adopt(struct treesum *a)
 {
 	struct stat st;
@@ -711,7 +714,8 @@ int main(int argc, char **argv)
 	signals = signals_fd();
 	if (signals < 0)
 		return complain("", signals);
-	rc = weir_loop_new(&loop, &(struct weir_loop_conf){ .threads = o.threads, .report = report });
+	rc = weir_loop_new(&loop, &(struct weir_loop_conf){ .threads = o.threads,
+							   .report = report });
 	if (rc < 0) {
 		fprintf(stderr, "treesum: %s\n", weir_explain(rc, why, sizeof why));
 		return 1;
