@@ -34,10 +34,10 @@ struct weir_ctx {
 	struct weir_list watches;	/* descriptors that cancel it */
 	struct weir_timer timer;	/* runs if the deadline is its own */
 	uint64_t deadline;		/* the tree's, WEIR_FOREVER if none */
-	int late;			/* the cause if the deadline ends it */
 	const void *key;
 	void *value;
 	const char *made, *by;		/* "file:line" of creation, of the first cancel */
+	int late;			/* the cause if the deadline ends it */
 	bool timed;			/* timer is running */
 	bool detached;			/* the parent's end and deadline do not reach it */
 };
