@@ -96,6 +96,16 @@ static void drop(struct weir_crew *crew, void *item)
 	crew->dropped++;
 }
 
+/* What a job made and nobody will receive. */
+static void drop_result(struct crew_worker *w)
+{
+	struct weir_chan *out = w->crew->out;
+
+	out->stats.dropped++;
+	if (out->drop)
+		out->drop(out->drop_arg, w->frame + w->crew->job.out);
+}
+
 static void *item_of(const struct crew_worker *w)
 {
 	return (char *)(uintptr_t)w->frame + w->crew->job.in;
@@ -131,6 +141,8 @@ static WEIR_CO(crew_worker, self, op)
 		if (self->crew->turns)
 			turn_pass(self->crew);
 		if (self->sent < 0) {
+			if (self->rc > 0 && self->crew->out)
+				drop_result(self);
 			self->rc = self->sent;
 			break;
 		}

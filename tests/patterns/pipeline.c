@@ -31,6 +31,7 @@ static struct {
 	long last;
 	bool in_order;
 	int dropped;
+	int squared, lost;	/* results made, and dropped */
 	char table[2048];
 	char bottleneck[32];
 } seen;
@@ -79,6 +80,7 @@ static WEIR_CO(square, self, op)
 	if (rc < 0)
 		WEIR_RETURN(rc);
 	self->result = (long)self->n * self->n;
+	seen.squared += self->n % 10 != 9;
 	WEIR_RETURN(self->n % 10 != 9);	/* every tenth is left out */
 }
 WEIR_END
@@ -128,6 +130,13 @@ static void note_drop(void *arg, void *item)
 	seen.dropped++;
 }
 
+static void note_lost(void *arg, void *item)
+{
+	(void)arg;
+	(void)item;
+	seen.lost++;
+}
+
 static void keep_table(const struct weir_pipeline *p)
 {
 	const struct weir_stage *worst = weir_pipeline_bottleneck(p);
@@ -148,6 +157,7 @@ static WEIR_CO(whole, self, op)
 	ck_assert_int_eq(weir_chan_init(&self->numbers, weir_op_loop(op), self->plan->cap), 0);
 	ck_assert_int_eq(weir_chan_init(&self->squares, weir_op_loop(op), self->plan->cap), 0);
 	weir_chan_on_drop(&self->numbers, note_drop, NULL);
+	weir_chan_on_drop(&self->squares, note_lost, NULL);
 	self->gen = (struct weir_stage){ .name = "generate", .out = weir_chan_any(&self->numbers) };
 	self->map = (struct weir_stage){ .name = "square", .in = weir_chan_any(&self->numbers),
 		.out = weir_chan_any(&self->squares), .workers = self->plan->workers,
@@ -274,6 +284,29 @@ START_TEST(a_sink_that_has_enough_stops_the_generator)
 						.ordered = true, .uneven = true)), 0);
 		ck_assert_int_eq(seen.received, 10);
 	}
+	test_loop_free(loop);
+}
+END_TEST
+
+START_TEST(a_result_that_cannot_be_sent_on_is_dropped_by_its_edge)
+{
+	struct weir_loop *loop = test_loop();
+	unsigned cap;
+	int ordered;
+
+	for (cap = 0; cap <= 16; cap += 4)
+		for (ordered = 0; ordered < 2; ordered++) {
+			/* In order: some are done and wait for their turn when it ends. */
+			ck_assert_int_eq(run(loop, PLAN(.cap = cap, .workers = 8, .uneven = true,
+							.ordered = ordered, .map_fails = 500)),
+					 -EDOM);
+			ck_assert_int_eq(seen.squared, seen.received + seen.lost);
+			ck_assert_int_eq(run(loop, PLAN(.cap = cap, .workers = 8, .uneven = true,
+							.ordered = ordered, .sink_stops = 50,
+							.sink_ns = 9 * WEIR_MS)), 0);
+			ck_assert_int_eq(seen.squared, 50 + seen.lost);
+			ck_assert_int_gt(seen.lost, 0);
+		}
 	test_loop_free(loop);
 }
 END_TEST
@@ -493,7 +526,8 @@ END_TEST
 
 TESTS("pipeline", end_of_input_drains_every_edge, an_ordered_stage_keeps_the_order_of_its_input,
       workers_work_at_the_same_time, a_failure_anywhere_ends_all_and_is_the_result,
-      a_sink_that_has_enough_stops_the_generator, the_slowest_stage_is_named,
+      a_sink_that_has_enough_stops_the_generator,
+      a_result_that_cannot_be_sent_on_is_dropped_by_its_edge, the_slowest_stage_is_named,
       fan_in_closes_after_the_last_producer, a_stage_that_makes_no_sense_is_refused,
       a_stage_for_which_there_is_no_memory_is_not_begun,
       a_stage_that_cannot_be_added_is_the_result_of_the_wait)

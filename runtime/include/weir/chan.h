@@ -77,8 +77,8 @@ struct weir_chan {
 /* Drops what is buffered and frees the ring.  No task may wait on the channel. */
 #define weir_chan_fini(ch)		weir_chan_fini_(weir_chan_any(ch))
 
-/* drop(arg, item) is called for each item that nobody will receive: when the receiver hangs up, and
- * at fini.  It may not wait. */
+/* drop(arg, item) is called for each item that nobody will receive: when the receiver hangs up, at
+ * fini, and for what a pipeline or a pool can no longer send.  It may not wait. */
 #define weir_chan_on_drop(ch, fn, arg)	weir_chan_on_drop_(weir_chan_any(ch), (fn), (arg))
 
 /* Awaits until *item is sent.  Results: 1; -EPIPE closed or hung up, the item is still yours. */

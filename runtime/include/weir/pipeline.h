@@ -74,9 +74,10 @@ struct weir_stage {
 		.size = sizeof(struct name) })
 
 /* Adds a stage that runs the coroutine `name` for each item: the item in its frame's member
- * in_member; if it returns more than 0, out_member is sent on; 0 sends nothing; less ends the
- * pipeline.  Other fields as given.  The members must be of the channels' item sizes.  Results as
- * above; -EINVAL also for sizes that differ, and for an ordered stage that shares its input. */
+ * in_member; if it returns more than 0, out_member is sent on, or goes to the channel's drop hook
+ * when that has become impossible; 0 sends nothing; less ends the pipeline.  Other fields as given.
+ * The members must be of the channels' item sizes.  Results as above; -EINVAL also for sizes that
+ * differ, and for an ordered stage that shares its input. */
 #define weir_pipeline_map(p, stage, name, in_member, out_member, ...)			\
 	weir_pipeline_map_((p), (stage), &(const struct weir_job){			\
 		.body = name, .pattern = &(const struct name){ __VA_ARGS__ },		\

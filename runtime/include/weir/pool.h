@@ -81,8 +81,8 @@ struct weir_pool {
 		NULL, WEIR_HERE_)
 
 /* As weir_pool_init(), and each job that returns more than 0 has its frame's member `out` sent to
- * the channel results (backpressure reaches the job).  The channel stays the caller's; it is not
- * closed. */
+ * the channel results (backpressure reaches the job), or to its drop hook if the pool ends first.
+ * The channel stays the caller's; it is not closed. */
 #define weir_pool_init_results(p, ctx, conf, name, member, out_member, results, ...)	\
 	weir_pool_init_(weir_pool_any(p), (ctx), (conf), &(const struct weir_job){	\
 		.body = name, .pattern = &(const struct name){ __VA_ARGS__ },		\
