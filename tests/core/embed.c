@@ -137,6 +137,32 @@ START_TEST(a_host_without_descriptors_is_told_so)
 }
 END_TEST
 
+START_TEST(an_fd_asked_for_when_kernel_ops_are_under_way_is_refused)
+{
+	struct weir_ctx early;
+	int fd = kit_eventfd();
+
+	loop = test_loop_conf(&(struct weir_loop_conf){ .seed = 1 });
+	ck_assert_int_eq(weir_go(weir_loop_group(loop), reads, .fd = fd, .left = 1, .counts = true),
+			 0);
+	weir_loop_dispatch(loop);
+	ck_assert_int_eq(weir_loop_fd(loop), -EBUSY);
+	eventfd_write(fd, 1);
+	ck_assert_int_eq(weir_loop_run(loop), 0);
+	weir_ctx_init(&early, weir_loop_ctx(loop));
+	ck_assert_int_ge(weir_ctx_fd(&early), 0);
+	ck_assert_int_eq(weir_loop_fd(loop), -EBUSY);
+	weir_ctx_fini(&early);
+	while (loop->watches)
+		weir_loop_dispatch(loop);
+	ck_assert_int_ge(weir_loop_fd(loop), 0);	/* now there are none */
+	eventfd_write(fd, 1);
+	ck_assert_int_eq(weir_run(loop, reads, .fd = fd, .left = 1, .counts = true), 0);
+	test_loop_free(loop);
+	close(fd);
+}
+END_TEST
+
 /* ---- one thing, one wakeup ---- */
 
 START_TEST(a_timer_wakes_the_host_once)
@@ -479,6 +505,7 @@ END_TEST
 TESTS("embed",
       a_loop_without_work_leaves_its_host_alone,
       a_host_without_descriptors_is_told_so,
+      an_fd_asked_for_when_kernel_ops_are_under_way_is_refused,
       a_timer_wakes_the_host_once,
       a_read_wakes_the_host_once,
       a_post_from_another_thread_wakes_the_host_once,

@@ -149,7 +149,9 @@ WEIR_API void weir_ctx_after(struct weir_ctx *ctx, struct weir_after *a,
  * says false when f is started but has not finished; in one thread that is the same as has run.) */
 WEIR_API bool weir_ctx_after_stop(struct weir_after *a);
 
-/* ---- descriptors ---- */
+/* ---- descriptors ----
+ * Each that is watched, a ctx's own or an adopted one, takes one of the loop's conf.ops until the
+ * ctx is done or gone; like any op, it waits for its turn if they are all taken. */
 
 /* An eventfd, made by the first call and the same from then on, owned by ctx.  It becomes readable
  * when ctx is done and stays so: poll it from any thread, loop or process (never read it).  Writing

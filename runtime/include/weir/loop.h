@@ -82,9 +82,9 @@ WEIR_API int weir_loop_run(struct weir_loop *loop);
 })
 
 /* A descriptor that is readable whenever weir_loop_dispatch() has something to do, timers included.
- * The loop's own, made by the first call, which must come before the loop's first kernel op and ctx
- * fd.  Poll it level-triggered, never read it.  epoll_wait(2) in this thread may fail with EINTR
- * when there is no signal: wait again.
+ * The loop's own, made by the first call, while no kernel op is under way and no ctx watches a
+ * descriptor: so, first of all.  Poll it level-triggered, never read it.  epoll_wait(2) in this
+ * thread may fail with EINTR when there is no signal: wait again.
  * Results: the fd; -EBUSY called too late; -EMFILE, -ENFILE, -ENOMEM. */
 WEIR_API int weir_loop_fd(struct weir_loop *loop);
 
