@@ -114,6 +114,7 @@ static uint64_t per_worker(uint64_t ns, unsigned workers)
 	return workers ? ns / workers : ns;
 }
 
+/* Of those of an ordered stage, one at a time sends; the others wait for their turn. */
 static unsigned workers_at(const struct weir_pipeline *p, const struct weir_chan *ch, bool sending)
 {
 	const struct weir_list *l;
@@ -123,7 +124,7 @@ static unsigned workers_at(const struct weir_pipeline *p, const struct weir_chan
 		const struct weir_stage *s = weir_container_of(l, struct weir_stage, link);
 
 		if ((sending ? s->out : s->in) == ch)
-			n += s->workers;
+			n += sending && s->ordered ? 1 : s->workers;
 	}
 	return n;
 }

@@ -326,6 +326,10 @@ START_TEST(the_slowest_stage_is_named)
 	ck_assert_int_eq(run(loop, PLAN(.cap = 4, .gen_ns = 100, .map_ns = 200, .sink_ns = 1000)),
 			 0);
 	ck_assert_str_eq(seen.bottleneck, "keep");
+	/* Most of the workers wait for their turn, not for the sink. */
+	ck_assert_int_eq(run(loop, PLAN(.cap = 4, .gen_ns = 100, .map_ns = 200, .sink_ns = 1000,
+					.workers = 16, .ordered = true)), 0);
+	ck_assert_str_eq(seen.bottleneck, "keep");
 	test_loop_free(loop);
 }
 END_TEST
