@@ -22,16 +22,14 @@
  * who tells it in its turn.
  *
  * Read treesum(), at the end, then the stages in their order.  What is not about weir is in
- * treesum/: the command line, the walk, the text.
+ * treesum/: the command line, the walk, the text, the shell.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <openssl/evp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,11 +37,13 @@
 
 #include "treesum/lines.h"
 #include "treesum/options.h"
+#include "treesum/process.h"
 #include "treesum/walk.h"
 
 #define PART		(256u << 10)	/* bytes read, and hashed, at a time */
 #define PART_LEAST	4096u
 #define AHEAD		256		/* files that the walk may be ahead */
+#define CLEAR		"\r\033[K"	/* the progress, off the terminal */
 #define TICK		(200 * WEIR_MS)	/* of the progress */
 #define GRACE		(50 * WEIR_MS)	/* for the last lines, after Ctrl-C */
 
@@ -388,6 +388,8 @@ static void put(struct treesum *app, struct file *f)
 {
 	if (f->err) {
 		app->out->failed++;
+		if (app->progress && !lines_left(&app->out->faults))
+			lines_add(&app->out->faults, CLEAR);
 		lines_add_error(&app->out->faults, f->path, f->err);
 	} else {
 		app->out->summed++;
@@ -576,14 +578,21 @@ static int start(struct treesum *a)
 	return rc;
 }
 
-/* That a pipe has lost its reader would be found out with the next line, which may be long in
- * coming. */
-static int adopt(struct treesum *a)
+static bool is_pipe(int fd)
 {
 	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) &&
+		(fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY;
+}
+
+/* A pipe to write to becomes readable when its reader has gone.  The next write would find that out
+ * too, but may be long in coming. */
+static int adopt(struct treesum *a)
+{
 	int rc = weir_ctx_adopt(&a->ctx, a->signals, -EINTR);
 
-	if (rc == 0 && fstat(STDOUT_FILENO, &st) == 0 && S_ISFIFO(st.st_mode))
+	if (rc == 0 && is_pipe(STDOUT_FILENO))
 		rc = weir_ctx_adopt(&a->ctx, STDOUT_FILENO, -EPIPE);
 	return rc;
 }
@@ -622,7 +631,7 @@ static WEIR_CO(treesum, self, op)
 	weir_group_cancel(&self->aside, 0);
 	WEIR_AWAIT(rc, weir_group_wait(op, &self->aside));
 	if (self->progress)
-		dprintf(STDERR_FILENO, "\r\033[K");
+		dprintf(STDERR_FILENO, CLEAR);
 	if (self->o->stats)
 		tell_stats(self);
 	weir_pipeline_fini(&self->pipeline);
@@ -631,41 +640,6 @@ static WEIR_CO(treesum, self, op)
 	WEIR_RETURN(0);
 }
 WEIR_END
-
-/* Signals that would end us are read from a descriptor instead; those that the caller had ignored
- * (a shell does so for what it runs in the background) stay so. */
-static int signals_fd(void)
-{
-	static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
-	struct sigaction old;
-	sigset_t set;
-	size_t i;
-	int fd;
-
-	sigemptyset(&set);
-	for (i = 0; i < sizeof ends / sizeof *ends; i++)
-		if (sigaction(ends[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-			sigaddset(&set, ends[i]);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return fd < 0 ? -errno : fd;
-}
-
-/* What is opened later must not become standard output. */
-static int std_fds(void)
-{
-	int fd;
-
-	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-		if (fcntl(fd, F_GETFD) >= 0)
-			continue;
-		if (fd == STDOUT_FILENO)
-			return -EBADF;
-		if (open("/dev/null", O_RDWR) < 0)
-			return -errno;
-	}
-	return 0;
-}
 
 static void report(void *arg, const char *text)
 {
@@ -679,17 +653,13 @@ static int complain(const char *what, int err)
 	return 1;
 }
 
-/* How the program ends, as the shell's conventions have it. */
-static int status(const struct outcome *out, int signals, void (*on_pipe)(int))
+/* How the program ends, by the shell's conventions. */
+static int status(const struct outcome *out, int signals, int by_pipe)
 {
-	struct signalfd_siginfo info;
-
-	if (out->rc == -EINTR && read(signals, &info, sizeof info) == sizeof info)
-		return 128 + (int)info.ssi_signo;
-	if (out->rc == -EPIPE && on_pipe == SIG_DFL) {
-		signal(SIGPIPE, SIG_DFL);
-		raise(SIGPIPE);
-	}
+	if (out->rc == -EINTR)
+		return process_signal_status(signals);
+	if (out->rc == -EPIPE && by_pipe)
+		process_end_by_pipe();
 	if (out->rc < 0)
 		return complain(out->deaf ? "standard output: " : "", out->rc);
 	if (close(STDOUT_FILENO) < 0)
@@ -702,16 +672,15 @@ int main(int argc, char **argv)
 	static struct outcome out;
 	struct weir_loop *loop;
 	struct options o;
-	void (*on_pipe)(int);
 	char why[512];
-	int signals, rc;
+	int signals, by_pipe, rc;
 
 	options_read(&o, argc, argv);
-	rc = std_fds();
+	rc = process_std_fds();
 	if (rc < 0)
 		return complain("standard output: ", rc);
-	on_pipe = signal(SIGPIPE, SIG_IGN);
-	signals = signals_fd();
+	by_pipe = process_ignore_pipe();
+	signals = process_signals_fd();
 	if (signals < 0)
 		return complain("", signals);
 	rc = weir_loop_new(&loop, &(struct weir_loop_conf){ .threads = o.threads,
@@ -725,5 +694,5 @@ int main(int argc, char **argv)
 	weir_loop_free(loop);
 	if (rc < 0)
 		return complain("", rc);
-	return status(&out, signals, on_pipe);
+	return status(&out, signals, by_pipe);
 }

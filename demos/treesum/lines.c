@@ -5,7 +5,7 @@
 
 #include "lines.h"
 
-static void put(struct lines *l, const char *text)
+void lines_add(struct lines *l, const char *text)
 {
 	size_t n = strlen(text);
 
@@ -33,13 +33,13 @@ static void put_escaped(struct lines *l, const char *path)
 	for (; *path; path++) {
 		switch (*path) {
 		case '\\':
-			put(l, "\\\\");
+			lines_add(l, "\\\\");
 			break;
 		case '\n':
-			put(l, "\\n");
+			lines_add(l, "\\n");
 			break;
 		case '\r':
-			put(l, "\\r");
+			lines_add(l, "\\r");
 			break;
 		default:
 			put_char(l, *path);
@@ -55,11 +55,11 @@ void lines_add_sum(struct lines *l, const unsigned char sum[SUM_SIZE], const cha
 	if (odd)
 		put_char(l, '\\');
 	put_hex(l, sum, SUM_SIZE);
-	put(l, "  ");
+	lines_add(l, "  ");
 	if (odd)
 		put_escaped(l, path);
 	else
-		put(l, path);
+		lines_add(l, path);
 	put_char(l, '\n');
 }
 
@@ -84,9 +84,9 @@ static void put_visible(struct lines *l, const char *path)
 
 void lines_add_error(struct lines *l, const char *path, int err)
 {
-	put(l, "treesum: ");
+	lines_add(l, "treesum: ");
 	put_visible(l, path);
-	put(l, ": ");
-	put(l, strerror(-err));
+	lines_add(l, ": ");
+	lines_add(l, strerror(-err));
 	put_char(l, '\n');
 }

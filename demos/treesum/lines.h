@@ -47,6 +47,7 @@ static inline void lines_written(struct lines *l, size_t n)
 		l->gone = l->n = 0;
 }
 
+void lines_add(struct lines *l, const char *text);
 void lines_add_sum(struct lines *l, const unsigned char sum[SUM_SIZE], const char *path);
 void lines_add_error(struct lines *l, const char *path, int err);
 
