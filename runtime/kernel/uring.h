@@ -34,6 +34,7 @@ struct uring {
 	struct io_uring ring;
 	struct slot *slots;
 	unsigned n_slots, entries;
+	unsigned bound, used;		/* slots that ops of tasks may have, and have */
 	uint32_t free_slot;
 	struct bucket *buckets;
 	unsigned bucket_mask;

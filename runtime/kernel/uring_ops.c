@@ -17,6 +17,7 @@
 #include "kernel/uring.h"
 
 #define BATCH		64	/* completions taken out of the queue before any is acted on */
+#define RESERVE		64u	/* slots, but at most a quarter, that are for internal ops alone */
 
 /* Results that only the kernel's own restart logic should ever see: a call was cut short. */
 #define ERESTART_FIRST	(-512)
@@ -39,14 +40,27 @@ static uint64_t tag(const struct uring *u, uint32_t slot)
 	return (uint64_t)u->slots[slot].generation << 32 | slot;
 }
 
+static bool is_internal(const struct weir_op *op)
+{
+	return op->def->flags & WEIR_INTERNAL_;
+}
+
+/* Tasks may wait in the kernel for what only another task, a ctx's descriptor or another thread will
+ * bring; were all slots theirs, the loop would not hear of that. */
+static bool has_room(const struct uring *u, const struct weir_op *op)
+{
+	return u->free_slot != NO_SLOT && (is_internal(op) || u->used < u->bound);
+}
+
 static bool slot_take(struct uring *u, struct weir_op *op)
 {
 	struct bucket *b = bucket(u, op->u.kernel.fd);
 	uint32_t i = u->free_slot;
 	struct slot *s;
 
-	if (i == NO_SLOT)
+	if (!has_room(u, op))
 		return false;
+	u->used += !is_internal(op);
 	s = &u->slots[i];
 	u->free_slot = s->next;
 	s->op = op;
@@ -71,6 +85,7 @@ static void slot_give(struct uring *u, struct weir_op *op)
 		bucket(u, op->u.kernel.fd)->first = s->next;
 	if (s->next != NO_SLOT)
 		u->slots[s->next].prev = s->prev;
+	u->used -= !is_internal(op);
 	s->op = NULL;
 	s->generation++;
 	s->next = u->free_slot;
@@ -93,7 +108,7 @@ static bool any_on(struct uring *u, int fd)
 
 static void count(struct uring *u, const struct weir_op *op, int n)
 {
-	if (!(op->def->flags & WEIR_INTERNAL_))
+	if (!is_internal(op))
 		u->stats.in_flight += (uint64_t)(int64_t)n;
 }
 
@@ -187,13 +202,6 @@ static bool is_closing(struct uring *u, int fd)
 
 static bool close_begin(struct uring *u, struct weir_op *op);
 
-/* The backend's reads of timerfd and eventfd overtake what waits for room, or with all slots taken
- * the loop would hear of no timer and no other thread.  A slot is there: the one that they had. */
-static bool is_own(const struct uring *u, const struct weir_op *op)
-{
-	return op == &u->timer_op || op == &u->wake_op;
-}
-
 bool weir_uring_submit_(struct weir_backend *be, struct weir_op *op)
 {
 	struct uring *u = uring_of(be);
@@ -206,8 +214,8 @@ bool weir_uring_submit_(struct weir_backend *be, struct weir_op *op)
 		return close_begin(u, op);
 	if (weir_direct_(op))
 		return true;
-	if ((!weir_list_empty_(&u->parked) && !is_own(u, op)) || !launch(u, op))
-		park(u, op, is_own(u, op) ? u->parked.next : &u->parked);
+	if ((!weir_list_empty_(&u->parked) && !is_internal(op)) || !launch(u, op))
+		park(u, op, is_internal(op) ? u->parked.next : &u->parked);
 	return false;
 }
 
@@ -437,7 +445,7 @@ bool weir_uring_stirs_(const struct uring *u)
 {
 	return io_uring_cq_ready(&u->ring) || !weir_list_empty_(&u->dropped) ||
 		!weir_list_empty_(&u->cancels) ||
-		(!weir_list_empty_(&u->parked) && u->free_slot != NO_SLOT);
+		(!weir_list_empty_(&u->parked) && has_room(u, op_of(u->parked.next)));
 }
 
 /* ---- life ---- */
@@ -461,6 +469,7 @@ int weir_uring_ops_init_(struct uring *u, unsigned n)
 	for (i = 0; i < n_buckets; i++)
 		u->buckets[i].first = NO_SLOT;
 	u->n_slots = n;
+	u->bound = n - (n / 4 < RESERVE ? n / 4 : RESERVE);
 	u->free_slot = 0;
 	u->bucket_mask = n_buckets - 1;
 	weir_list_init_(&u->parked);
@@ -481,7 +490,7 @@ static void each_of(struct weir_list *list, void (*fn)(void *arg, struct weir_op
 	struct weir_list *l;
 
 	for (l = list->next; l != list; l = l->next)
-		if (!(op_of(l)->def->flags & WEIR_INTERNAL_))
+		if (!is_internal(op_of(l)))
 			fn(arg, op_of(l));
 }
 
@@ -492,7 +501,7 @@ void weir_uring_each_(struct weir_backend *be, void (*fn)(void *arg, struct weir
 	unsigned i;
 
 	for (i = 0; i < u->n_slots; i++)
-		if (u->slots[i].op && !(u->slots[i].op->def->flags & WEIR_INTERNAL_))
+		if (u->slots[i].op && !is_internal(u->slots[i].op))
 			fn(arg, u->slots[i].op);
 	each_of(&u->parked, fn, arg);
 	each_of(&u->dropped, fn, arg);
