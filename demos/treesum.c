@@ -486,7 +486,7 @@ static void limit(struct treesum *a)
 	uint64_t eighth = a->o->bytes_rate / 8;
 
 	a->part = PART;
-	if (eighth && eighth < PART)
+	if (a->o->bytes_rate && eighth < PART)
 		a->part = eighth < PART_LEAST ? PART_LEAST : (unsigned)eighth;
 }
 
@@ -555,24 +555,23 @@ static void tear_down(struct treesum *a)
 
 static int start(struct treesum *a)
 {
-	struct weir_chan *found = weir_chan_any(&a->found);
-	struct weir_chan *opened = weir_chan_any(&a->opened);
-	struct weir_chan *summed = weir_chan_any(&a->summed);
 	unsigned files = a->o->files;
 	int rc;
 
-	a->walk = (struct weir_stage){ .name = "walk", .out = found };
-	a->open = (struct weir_stage){ .name = "open", .in = found, .out = opened,
-		.workers = at_least_1(files / 8), .ordered = true };
-	a->hash = (struct weir_stage){ .name = "hash", .in = opened, .out = summed,
-		.workers = at_least_1(files / 2), .ordered = true };
-	a->print = (struct weir_stage){ .name = "print", .in = summed };
+	a->walk = (struct weir_stage){ .name = "walk", .out = weir_chan_any(&a->found) };
+	a->open = (struct weir_stage){ .name = "open", .workers = at_least_1(files / 8),
+		.ordered = true };
+	a->hash = (struct weir_stage){ .name = "hash", .workers = at_least_1(files / 2),
+		.ordered = true };
+	a->print = (struct weir_stage){ .name = "print", .in = weir_chan_any(&a->summed) };
 
 	rc = weir_pipeline_go(&a->pipeline, &a->walk, find_files, .app = a);
 	if (rc == 0)
-		rc = weir_pipeline_map(&a->pipeline, &a->open, open_file, file, file, .app = a);
+		rc = weir_pipeline_map(&a->pipeline, &a->open, &a->found, &a->opened, open_file,
+				       file, file, .app = a);
 	if (rc == 0)
-		rc = weir_pipeline_map(&a->pipeline, &a->hash, hash_file, file, file, .app = a);
+		rc = weir_pipeline_map(&a->pipeline, &a->hash, &a->opened, &a->summed, hash_file,
+				       file, file, .app = a);
 	if (rc == 0)
 		rc = weir_pipeline_go(&a->pipeline, &a->print, print_files, .app = a);
 	return rc;

@@ -68,7 +68,7 @@ static int grow(struct names *names)
 
 	if (names->n < names->room)
 		return 0;
-	name = reallocarray(names->name, room, sizeof *name);
+	name = realloc(names->name, room * sizeof *name);	/* at most NAMES_MAX of them */
 	if (!name)
 		return -ENOMEM;
 	names->name = name;
