@@ -59,6 +59,16 @@ static uint64_t uring_entropy(struct weir_backend *be)
  * file's own, a cancel that succeeds says nothing. */
 #define FEATURES	(IORING_FEAT_NODROP | IORING_FEAT_RW_CUR_POS | IORING_FEAT_CQE_SKIP)
 
+/* A ring may be mapped where one of another thread has been.  That the first was gone by then only
+ * the kernel knows; a race detector is told here. */
+static atomic_uint rings_gone;
+
+static void ring_exit(struct io_uring *ring)
+{
+	atomic_fetch_add_explicit(&rings_gone, 1, memory_order_release);
+	io_uring_queue_exit(ring);
+}
+
 /* The best flags that this kernel has: one thread, completions only when we enter, and a flag that
  * says when entering is worth while.  A ring that puts completions off until we enter is of no use
  * to a host, see uring_fd(). */
@@ -80,8 +90,9 @@ static int ring_init(struct io_uring *ring, unsigned ops, unsigned entries, bool
 		p.cq_entries = 2 * ops;
 		rc = io_uring_queue_init_params(entries, ring, &p);
 	}
+	atomic_load_explicit(&rings_gone, memory_order_acquire);
 	if (rc == 0 && (p.features & FEATURES) != FEATURES) {
-		io_uring_queue_exit(ring);
+		ring_exit(ring);
 		rc = -EINVAL;
 	}
 	return rc;
@@ -339,7 +350,7 @@ static int ring_for_a_host(struct uring *u)
 	if (rc < 0)
 		return rc;
 	own_stop(u);
-	io_uring_queue_exit(&u->ring);
+	ring_exit(&u->ring);
 	u->ring = ring;
 	ring_set_up(&u->ring);
 	own_start(u);
@@ -416,7 +427,7 @@ static void uring_free(struct weir_backend *be)
 
 	u->limit = WEIR_FOREVER;
 	own_stop(u);
-	io_uring_queue_exit(&u->ring);
+	ring_exit(&u->ring);
 	close_fd(u->notify_fd);
 	close_fd(u->timer_fd);
 	close_fd(u->wake_fd);
@@ -486,7 +497,7 @@ close_timer:
 fini_ops:
 	weir_uring_ops_fini_(u);
 exit_ring:
-	io_uring_queue_exit(&u->ring);
+	ring_exit(&u->ring);
 free_u:
 	free(u);
 	return rc;
