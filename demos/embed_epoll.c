@@ -106,12 +106,11 @@ static WEIR_CO(filter, self, op)
 	if (rc < 0)
 		WEIR_RETURN(rc);
 	weir_pipeline_init(&self->p, weir_op_ctx(op));
-	self->turn = (struct weir_stage){ .name = "turn", .workers = 4, .ordered = true,
-		.in = weir_chan_any(self->in), .out = weir_chan_any(&self->out) };
-	weir_pipeline_map(&self->p, &self->turn, turn, block, block);
-	self->print = (struct weir_stage){ .name = "print", .in = weir_chan_any(&self->out) };
-	weir_pipeline_each(&self->p, &self->print, print, block, .limiter = &self->limiter,
-			   .printed = self->printed);
+	self->turn = (struct weir_stage){ .name = "turn", .workers = 4, .ordered = true };
+	weir_pipeline_map(&self->p, &self->turn, self->in, &self->out, turn, block, block);
+	self->print = (struct weir_stage){ .name = "print" };
+	weir_pipeline_each(&self->p, &self->print, &self->out, print, block,
+			   .limiter = &self->limiter, .printed = self->printed);
 	WEIR_AWAIT(rc, weir_pipeline_wait(op, &self->p));
 	weir_pipeline_fini(&self->p);
 	weir_chan_fini(&self->out);

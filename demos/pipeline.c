@@ -183,9 +183,8 @@ static WEIR_CO(stamp_file, self, op)
 	self->read = (struct weir_stage){ .name = "read", .out = weir_chan_any(&self->lines) };
 	weir_pipeline_go(&self->p, &self->read, read_lines, .fd = self->in, .out = &self->lines);
 
-	self->stamp = (struct weir_stage){ .name = "stamp", .workers = WORKERS, .ordered = true,
-		.in = weir_chan_any(&self->lines), .out = weir_chan_any(&self->stamped) };
-	weir_pipeline_map(&self->p, &self->stamp, stamp, line, line);
+	self->stamp = (struct weir_stage){ .name = "stamp", .workers = WORKERS, .ordered = true };
+	weir_pipeline_map(&self->p, &self->stamp, &self->lines, &self->stamped, stamp, line, line);
 
 	self->print = (struct weir_stage){ .name = "print", .in = weir_chan_any(&self->stamped) };
 	weir_pipeline_go(&self->p, &self->print, print, .in = &self->stamped, .fd = self->out,

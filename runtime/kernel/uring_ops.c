@@ -45,8 +45,8 @@ static bool is_internal(const struct weir_op *op)
 	return op->def->flags & WEIR_INTERNAL_;
 }
 
-/* Tasks may wait in the kernel for what only another task, a ctx's descriptor or another thread will
- * bring; were all slots theirs, the loop would not hear of that. */
+/* Tasks may wait in the kernel for what only a ctx's descriptor or another thread will bring; were
+ * all slots theirs, the loop would not hear of that. */
 static bool has_room(const struct uring *u, const struct weir_op *op)
 {
 	return u->free_slot != NO_SLOT && (is_internal(op) || u->used < u->bound);
@@ -200,6 +200,21 @@ static bool is_closing(struct uring *u, int fd)
 	return false;
 }
 
+/* Where op waits for room: the backend's reads of timerfd and eventfd first, then what is internal,
+ * then what is of tasks, each in order. */
+static struct weir_list *place(struct uring *u, const struct weir_op *op)
+{
+	struct weir_list *l = u->parked.next;
+
+	if (op == &u->timer_op || op == &u->wake_op)
+		return l;
+	if (!is_internal(op))
+		return &u->parked;
+	while (l != &u->parked && is_internal(op_of(l)))
+		l = l->next;
+	return l;
+}
+
 static bool close_begin(struct uring *u, struct weir_op *op);
 
 bool weir_uring_submit_(struct weir_backend *be, struct weir_op *op)
@@ -215,7 +230,7 @@ bool weir_uring_submit_(struct weir_backend *be, struct weir_op *op)
 	if (weir_direct_(op))
 		return true;
 	if ((!weir_list_empty_(&u->parked) && !is_internal(op)) || !launch(u, op))
-		park(u, op, is_internal(op) ? u->parked.next : &u->parked);
+		park(u, op, place(u, op));
 	return false;
 }
 

@@ -106,6 +106,12 @@ static void drop_result(struct crew_worker *w)
 		out->drop(out->drop_arg, w->frame + w->crew->job.out);
 }
 
+static int ended(struct weir_crew *crew, int rc, bool refused)
+{
+	crew->workers--;
+	return crew->ended ? crew->ended(crew, rc, refused) : rc;
+}
+
 static void *item_of(const struct crew_worker *w)
 {
 	return (char *)(uintptr_t)w->frame + w->crew->job.in;
@@ -113,6 +119,7 @@ static void *item_of(const struct crew_worker *w)
 
 static WEIR_CO(crew_worker, self, op)
 {
+	self->sent = 0;
 	for (;;) {
 		memcpy(self->frame, self->crew->job.pattern, self->crew->job.size);
 		WEIR_AWAIT(self->rc, weir_chan_recv_(op, self->crew->in, item_of(self)));
@@ -132,7 +139,6 @@ static WEIR_CO(crew_worker, self, op)
 		count(self->crew, weir_op_ctx(op), self->rc);
 		if (self->rc < 0)
 			break;
-		self->sent = 0;
 		if (self->crew->turns)
 			WEIR_AWAIT(self->sent, turn_wait(op, self->crew, self->number));
 		if (self->sent == 0 && self->rc > 0 && self->crew->out)
@@ -146,9 +152,9 @@ static WEIR_CO(crew_worker, self, op)
 			self->rc = self->sent;
 			break;
 		}
+		self->sent = 0;
 	}
-	self->crew->workers--;
-	WEIR_RETURN(self->crew->ended ? self->crew->ended(self->crew, self->rc) : self->rc);
+	WEIR_RETURN(ended(self->crew, self->rc, self->sent < 0));
 }
 WEIR_END
 
@@ -160,8 +166,7 @@ static WEIR_CO(crew_once, self, op)
 	weir_enter_(task_, co_, (struct weir_frame *)(void *)self->frame, self->crew->job.body);
 	WEIR_SUSPEND_(WEIR_CALLS_, "its stage");
 	rc = op->res;
-	self->crew->workers--;
-	WEIR_RETURN(self->crew->ended ? self->crew->ended(self->crew, rc) : rc);
+	WEIR_RETURN(ended(self->crew, rc, true));	/* what it says of its own sends */
 }
 WEIR_END
 

@@ -18,7 +18,7 @@ void weir_pipeline_init_(struct weir_pipeline *p, struct weir_ctx *ctx, const ch
 	weir_group_init_(&p->group, ctx, NULL, made);
 	weir_list_init_(&p->stages);
 	p->loop = ctx->loop;
-	p->began = p->ended = ctx->loop->now;
+	p->began = p->ended = weir_now(ctx->loop);
 }
 
 void weir_pipeline_fini(struct weir_pipeline *p)
@@ -32,16 +32,47 @@ void weir_pipeline_fini(struct weir_pipeline *p)
 
 /* ---- stages ---- */
 
-static int worker_ended(struct weir_crew *crew, int rc)
+static void producer_gone(struct weir_chan *out)
+{
+	if (out && --out->producers == 0 && out->open)
+		weir_chan_close_(out);
+}
+
+static void consumer_gone(struct weir_chan *in)
+{
+	if (in && --in->consumers == 0 && !in->hungup)
+		weir_chan_hangup_(in);
+}
+
+static bool is_hungup(const struct weir_chan *out)
+{
+	return out && out->hungup;
+}
+
+/* Nobody wants what the stage sends. */
+static bool is_unwanted(const struct weir_stage *s)
+{
+	unsigned i;
+
+	for (i = 0; i < WEIR_STAGE_MORE; i++)
+		if (is_hungup(s->more_out[i]))
+			return true;
+	return is_hungup(s->out);
+}
+
+static int worker_ended(struct weir_crew *crew, int rc, bool refused)
 {
 	struct weir_stage *s = weir_container_of(crew, struct weir_stage, crew);
+	unsigned i;
 
-	if (rc == -EPIPE && s->out && s->out->hungup)
-		rc = 0;		/* nobody wants more: told to stop, no failure */
-	if (s->out && --s->out->producers == 0 && s->out->open)
-		weir_chan_close_(s->out);
-	if (s->in && --s->in->consumers == 0 && !s->in->hungup)
-		weir_chan_hangup_(s->in);
+	if (refused && rc == -EPIPE && is_unwanted(s))
+		rc = 0;		/* told to stop, no failure */
+	producer_gone(s->out);
+	consumer_gone(s->in);
+	for (i = 0; i < WEIR_STAGE_MORE; i++) {
+		producer_gone(s->more_out[i]);
+		consumer_gone(s->more_in[i]);
+	}
 	s->pipeline->ended = s->pipeline->loop->now;
 	return rc;
 }
@@ -55,9 +86,18 @@ static int fail(struct weir_pipeline *p, int rc)
 	return rc;
 }
 
+static void arrive(struct weir_chan *in, struct weir_chan *out, unsigned n)
+{
+	if (in)
+		in->consumers += n;
+	if (out)
+		out->producers += n;
+}
+
 static int add(struct weir_pipeline *p, struct weir_stage *s, const struct weir_job *job,
 	       enum weir_crew_kind kind)
 {
+	unsigned i;
 	int rc;
 
 	s->workers = s->workers ? s->workers : 1;
@@ -66,10 +106,9 @@ static int add(struct weir_pipeline *p, struct weir_stage *s, const struct weir_
 	rc = weir_crew_start_(&s->crew, &p->group, job, s->workers, kind);
 	if (rc < 0)
 		return fail(p, rc);
-	if (s->out)
-		s->out->producers += s->workers;
-	if (s->in)
-		s->in->consumers += s->workers;
+	arrive(s->in, s->out, s->workers);
+	for (i = 0; i < WEIR_STAGE_MORE; i++)
+		arrive(s->more_in[i], s->more_out[i], s->workers);
 	weir_list_append_(&p->stages, &s->link);
 	return 0;
 }
@@ -95,8 +134,11 @@ static bool order_is_shared(const struct weir_pipeline *p, const struct weir_sta
 	return false;
 }
 
-int weir_pipeline_map_(struct weir_pipeline *p, struct weir_stage *s, const struct weir_job *job)
+int weir_pipeline_map_(struct weir_pipeline *p, struct weir_stage *s, struct weir_chan *in,
+		       struct weir_chan *out, const struct weir_job *job)
 {
+	s->in = in;
+	s->out = out;
 	if (!s->in || order_is_shared(p, s))
 		return fail(p, -EINVAL);
 	return add(p, s, job, s->ordered ? WEIR_CREW_IN_ORDER_ : WEIR_CREW_EACH_);

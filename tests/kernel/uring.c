@@ -2,7 +2,8 @@
 /*
  * uring.c - the io_uring backend: full queues, many cancels, signals, what others see of it.
  *
- * The rings of these tests are as small as they can be: 16 ops, of which a quarter is for the runtime's own.
+ * The rings of these tests are as small as they can be: 16 ops, of which a quarter is for the
+ * runtime's own.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -344,7 +345,7 @@ static void nothing_ended(struct weir_op *op, int res)
 	op->res = res;
 }
 
-/* A slot that is used again: what names it and the op before is not for the op that is there now. */
+/* A slot that is used again: what names it and the op before is not for the op there now. */
 START_TEST(a_stale_completion_ends_no_op)
 {
 	static const struct weir_op_def nop_def = {

@@ -19,6 +19,7 @@ WEIR_CHAN(squares, long);
 struct plan {
 	int n;				/* numbers to generate */
 	int gen_fails, map_fails, sink_fails, sink_stops;	/* at this number; 0: never */
+	int map_says;			/* ... with this, -EDOM if 0 */
 	unsigned workers, cap;
 	bool ordered;
 	uint64_t gen_ns, map_ns, sink_ns;	/* time that each spends on an item */
@@ -74,7 +75,7 @@ static WEIR_CO(square, self, op)
 	int rc;
 
 	if (self->n && self->n == self->plan->map_fails)
-		WEIR_RETURN(-EDOM);
+		WEIR_RETURN(self->plan->map_says ? self->plan->map_says : -EDOM);
 	WEIR_AWAIT(rc, weir_sleep(op, self->plan->uneven ? (uint64_t)(self->n * 7 % 5) * WEIR_MS
 							 : self->plan->map_ns));
 	if (rc < 0)
@@ -159,14 +160,13 @@ static WEIR_CO(whole, self, op)
 	weir_chan_on_drop(&self->numbers, note_drop, NULL);
 	weir_chan_on_drop(&self->squares, note_lost, NULL);
 	self->gen = (struct weir_stage){ .name = "generate", .out = weir_chan_any(&self->numbers) };
-	self->map = (struct weir_stage){ .name = "square", .in = weir_chan_any(&self->numbers),
-		.out = weir_chan_any(&self->squares), .workers = self->plan->workers,
+	self->map = (struct weir_stage){ .name = "square", .workers = self->plan->workers,
 		.ordered = self->plan->ordered };
 	self->sink = (struct weir_stage){ .name = "keep", .in = weir_chan_any(&self->squares) };
 	ck_assert_int_eq(weir_pipeline_go(&self->p, &self->gen, generate, .plan = self->plan,
 					  .out = &self->numbers), 0);
-	ck_assert_int_eq(weir_pipeline_map(&self->p, &self->map, square, n, result,
-					   .plan = self->plan), 0);
+	ck_assert_int_eq(weir_pipeline_map(&self->p, &self->map, &self->numbers, &self->squares,
+					   square, n, result, .plan = self->plan), 0);
 	ck_assert_int_eq(weir_pipeline_go(&self->p, &self->sink, keep, .plan = self->plan,
 					  .in = &self->squares), 0);
 	WEIR_AWAIT(*self->result, weir_pipeline_wait(op, &self->p));
@@ -311,6 +311,25 @@ START_TEST(a_result_that_cannot_be_sent_on_is_dropped_by_its_edge)
 }
 END_TEST
 
+/* Its own I/O's -EPIPE, while the sink has stopped: taken for word to stop it would leave those
+ * behind it in order waiting for ever. */
+START_TEST(a_job_that_says_epipe_is_a_failure_and_no_word_to_stop)
+{
+	struct weir_loop *loop = test_loop();
+	int fails;
+
+	for (fails = 1; fails < 30; fails++) {
+		int result = run(loop, PLAN(.cap = 2, .workers = 4, .ordered = true,
+					    .uneven = true, .map_fails = fails,
+					    .map_says = -EPIPE, .sink_stops = 5));
+
+		ck_assert(result == -EPIPE || result == 0);
+		ck_assert(fails > 5 || result == -EPIPE);
+	}
+	test_loop_free(loop);
+}
+END_TEST
+
 START_TEST(the_slowest_stage_is_named)
 {
 	struct weir_loop *loop = test_loop();
@@ -373,9 +392,9 @@ static WEIR_CO(fan, self, op)
 		ck_assert_int_eq(rc, 0);
 	}
 	for (i = 0; i < 2; i++) {
-		self->sink[i] = (struct weir_stage){ .name = "out", .workers = 2,
-			.in = weir_chan_any(&self->ch) };
-		rc = weir_pipeline_each(&self->p, &self->sink[i], count, n, .sum = self->sum);
+		self->sink[i] = (struct weir_stage){ .name = "out", .workers = 2 };
+		rc = weir_pipeline_each(&self->p, &self->sink[i], &self->ch, count, n,
+					.sum = self->sum);
 		ck_assert_int_eq(rc, 0);
 	}
 	WEIR_AWAIT(rc, weir_pipeline_wait(op, &self->p));
@@ -392,6 +411,80 @@ START_TEST(fan_in_closes_after_the_last_producer)
 
 	ck_assert_int_eq(weir_run(loop, fan, .sum = &sum), 0);
 	ck_assert_int_eq(sum, 45 + 4950 + 45);
+	test_loop_free(loop);
+}
+END_TEST
+
+/* ---- a stage with two outputs ---- */
+
+struct route {
+	struct weir_frame co;
+	struct numbers *in, *even, *odd;
+	int n;
+};
+
+static WEIR_CO(route, self, op)
+{
+	int rc;
+
+	for (;;) {
+		WEIR_TRY(rc, out, weir_chan_recv(op, self->in, &self->n));
+		if (rc == 0)
+			WEIR_RETURN(0);
+		WEIR_TRY(rc, out, weir_chan_send(op, self->n % 2 ? self->odd : self->even,
+						 &self->n));
+	}
+out:
+	WEIR_RETURN(rc);
+}
+WEIR_END
+
+struct routed {
+	struct weir_frame co;
+	struct weir_pipeline p;
+	struct weir_stage gen, route, even, odd;
+	struct numbers all, evens, odds;
+	long *even_sum, *odd_sum;
+};
+
+static WEIR_CO(routed, self, op)
+{
+	static const struct plan plan = { .n = 100 };
+	struct weir_loop *loop;
+	int rc;
+
+	loop = weir_op_loop(op);
+	ck_assert_int_eq(weir_chan_init(&self->all, loop, 0), 0);
+	ck_assert_int_eq(weir_chan_init(&self->evens, loop, 0), 0);
+	ck_assert_int_eq(weir_chan_init(&self->odds, loop, 3), 0);
+	weir_pipeline_init(&self->p, weir_op_ctx(op));
+	self->gen = (struct weir_stage){ .out = weir_chan_any(&self->all) };
+	weir_pipeline_go(&self->p, &self->gen, generate, .plan = &plan, .out = &self->all);
+	self->route = (struct weir_stage){ .workers = 2, .in = weir_chan_any(&self->all),
+		.out = weir_chan_any(&self->evens), .more_out = { weir_chan_any(&self->odds) } };
+	weir_pipeline_go(&self->p, &self->route, route, .in = &self->all, .even = &self->evens,
+			 .odd = &self->odds);
+	self->even = (struct weir_stage){ .name = "even" };
+	weir_pipeline_each(&self->p, &self->even, &self->evens, count, n, .sum = self->even_sum);
+	self->odd = (struct weir_stage){ .name = "odd" };
+	weir_pipeline_each(&self->p, &self->odd, &self->odds, count, n, .sum = self->odd_sum);
+	WEIR_AWAIT(rc, weir_pipeline_wait(op, &self->p));
+	weir_pipeline_fini(&self->p);
+	weir_chan_fini(&self->all);
+	weir_chan_fini(&self->evens);
+	weir_chan_fini(&self->odds);
+	WEIR_RETURN(rc);
+}
+WEIR_END
+
+START_TEST(a_stage_may_route_to_several_edges)
+{
+	struct weir_loop *loop = test_loop();
+	long even = 0, odd = 0;
+
+	ck_assert_int_eq(weir_run(loop, routed, .even_sum = &even, .odd_sum = &odd), 0);
+	ck_assert_int_eq(even, 2450);
+	ck_assert_int_eq(odd, 2500);
 	test_loop_free(loop);
 }
 END_TEST
@@ -423,20 +516,13 @@ START_TEST(a_stage_that_makes_no_sense_is_refused)
 	ck_assert_int_eq(weir_chan_init(&squares, loop, 1), 0);
 
 	weir_pipeline_init(&p, weir_loop_ctx(loop));
-	s = (struct weir_stage){ .name = "no input", .out = weir_chan_any(&squares) };
-	ck_assert_int_eq(weir_pipeline_map(&p, &s, square, n, result), -EINVAL);
+	s = (struct weir_stage){ .name = "no input" };
+	ck_assert_int_eq(weir_pipeline_each(&p, &s, (struct numbers *)NULL, count, n), -EINVAL);
 	ck_assert_int_eq(end(loop, &p), -EINVAL);
 
 	weir_pipeline_init(&p, weir_loop_ctx(loop));
-	s = (struct weir_stage){ .name = "an input of another size",
-		.in = weir_chan_any(&squares), .out = weir_chan_any(&squares) };
-	ck_assert_int_eq(weir_pipeline_map(&p, &s, square, n, result), -EINVAL);
-	ck_assert_int_eq(end(loop, &p), -EINVAL);
-
-	weir_pipeline_init(&p, weir_loop_ctx(loop));
-	s = (struct weir_stage){ .name = "a crowd", .in = weir_chan_any(&numbers),
-		.workers = WEIR_WORKERS_MAX + 1 };
-	ck_assert_int_eq(weir_pipeline_each(&p, &s, count, n), -EINVAL);
+	s = (struct weir_stage){ .name = "a crowd", .workers = WEIR_WORKERS_MAX + 1 };
+	ck_assert_int_eq(weir_pipeline_each(&p, &s, &numbers, count, n), -EINVAL);
 	ck_assert_int_eq(end(loop, &p), -EINVAL);
 
 	weir_pipeline_init(&p, weir_loop_ctx(loop));
@@ -446,11 +532,10 @@ START_TEST(a_stage_that_makes_no_sense_is_refused)
 	ck_assert_int_eq(end(loop, &p), -EINVAL);
 
 	weir_pipeline_init(&p, weir_loop_ctx(loop));
-	s = (struct weir_stage){ .name = "in order", .ordered = true, .workers = 3,
-		.in = weir_chan_any(&numbers), .out = weir_chan_any(&squares) };
-	ck_assert_int_eq(weir_pipeline_map(&p, &s, square, n, result), 0);
-	t = (struct weir_stage){ .name = "takes some away", .in = weir_chan_any(&numbers) };
-	ck_assert_int_eq(weir_pipeline_each(&p, &t, count, n), -EINVAL);
+	s = (struct weir_stage){ .name = "in order", .ordered = true, .workers = 3 };
+	ck_assert_int_eq(weir_pipeline_map(&p, &s, &numbers, &squares, square, n, result), 0);
+	t = (struct weir_stage){ .name = "takes some away" };
+	ck_assert_int_eq(weir_pipeline_each(&p, &t, &numbers, count, n), -EINVAL);
 	ck_assert_int_eq(end(loop, &p), -EINVAL);
 
 	weir_chan_fini(&numbers);
@@ -471,10 +556,9 @@ START_TEST(a_stage_for_which_there_is_no_memory_is_not_begun)
 	ck_assert_int_eq(weir_chan_init(&numbers, loop, 1), 0);
 	for (n = 1; rc == -ENOMEM; n++) {
 		weir_pipeline_init(&p, weir_loop_ctx(loop));
-		s = (struct weir_stage){ .in = weir_chan_any(&numbers), .workers = 3,
-			.ordered = true };
+		s = (struct weir_stage){ .workers = 3, .ordered = true };
 		test_fail_alloc(n);
-		rc = weir_pipeline_each(&p, &s, count, n);
+		rc = weir_pipeline_each(&p, &s, &numbers, count, n);
 		ck_assert(test_fail_alloc(0) == (rc == -ENOMEM));
 		ck_assert_uint_eq(p.group.active, rc ? 0 : 3);
 		weir_pipeline_cancel(&p, 0);
@@ -504,10 +588,10 @@ static WEIR_CO(unfit, self, op)
 	weir_pipeline_init(&self->p, weir_op_ctx(op));
 	self->gen = (struct weir_stage){ .out = weir_chan_any(&self->numbers) };
 	weir_pipeline_go(&self->p, &self->gen, generate, .plan = &plan, .out = &self->numbers);
-	self->bad = (struct weir_stage){ .out = weir_chan_any(&self->numbers) };
-	weir_pipeline_map(&self->p, &self->bad, square, n, result);
-	self->sink = (struct weir_stage){ .in = weir_chan_any(&self->numbers) };
-	weir_pipeline_each(&self->p, &self->sink, count, n, .sum = self->sum);
+	self->bad = (struct weir_stage){ .workers = WEIR_WORKERS_MAX + 1 };
+	weir_pipeline_each(&self->p, &self->bad, &self->numbers, count, n, .sum = self->sum);
+	self->sink = (struct weir_stage){ .name = "sink" };
+	weir_pipeline_each(&self->p, &self->sink, &self->numbers, count, n, .sum = self->sum);
 	WEIR_AWAIT(*self->result, weir_pipeline_wait(op, &self->p));
 	weir_pipeline_fini(&self->p);
 	weir_chan_fini(&self->numbers);
@@ -532,6 +616,7 @@ TESTS("pipeline", end_of_input_drains_every_edge, an_ordered_stage_keeps_the_ord
       workers_work_at_the_same_time, a_failure_anywhere_ends_all_and_is_the_result,
       a_sink_that_has_enough_stops_the_generator,
       a_result_that_cannot_be_sent_on_is_dropped_by_its_edge, the_slowest_stage_is_named,
-      fan_in_closes_after_the_last_producer, a_stage_that_makes_no_sense_is_refused,
-      a_stage_for_which_there_is_no_memory_is_not_begun,
+      fan_in_closes_after_the_last_producer, a_stage_may_route_to_several_edges,
+      a_job_that_says_epipe_is_a_failure_and_no_word_to_stop,
+      a_stage_that_makes_no_sense_is_refused, a_stage_for_which_there_is_no_memory_is_not_begun,
       a_stage_that_cannot_be_added_is_the_result_of_the_wait)

@@ -43,7 +43,8 @@ struct weir_crew {
 	unsigned n_turns;
 	uint64_t turn;			/* the number of the item that may be sent next */
 
-	int (*ended)(struct weir_crew *crew, int rc);	/* of a worker; returns what counts */
+	/* A worker ends with rc; refused: that is what its last send said.  Returns what counts. */
+	int (*ended)(struct weir_crew *crew, int rc, bool refused);
 	struct weir_list running;	/* workers in a job */
 };
 

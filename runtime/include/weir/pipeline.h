@@ -14,18 +14,17 @@
  *
  * How it ends.  A worker that returns 0 or more is at its end of input: when the last worker of all
  * stages that send into an edge has ended, the edge is closed, and what it holds drains.  When the
- * last that receives from an edge has ended, the edge is hung up: senders get -EPIPE, and a worker
- * that returns that is not an error but has been told to stop.  So the sink of a `head -1` stops
- * the generator.  A worker that returns any other error cancels all the others, wherever they wait,
- * and is the result.
+ * last that receives from an edge has ended, the edge is hung up: sends fail with -EPIPE, and that
+ * is no error but word to stop, in a map stage as in a coroutine that returns it.  So the sink of a
+ * `head -1` stops the generator.  A worker that returns any other error cancels all the others,
+ * wherever they wait, and is the result.
  *
  *	struct weir_pipeline p;
  *	struct weir_stage read, hash, print;	// in the frame, as the channels are
  *
  *	weir_pipeline_init(&self->p, weir_op_ctx(op));
- *	self->hash = (struct weir_stage){ .name = "hash", .workers = 4, .ordered = true,
- *		.in = weir_chan_any(&self->files), .out = weir_chan_any(&self->sums) };
- *	weir_pipeline_map(&self->p, &self->hash, hash, file, sum);
+ *	self->hash = (struct weir_stage){ .name = "hash", .workers = 4, .ordered = true };
+ *	weir_pipeline_map(&self->p, &self->hash, &self->files, &self->sums, hash, file, sum);
  *	...
  *	WEIR_AWAIT(rc, weir_pipeline_wait(op, &self->p));
  *
@@ -52,9 +51,13 @@ struct weir_pipeline {
 	uint64_t began, ended;		/* of the loop's clock; ended by the last worker */
 };
 
+#define WEIR_STAGE_MORE	3	/* edges of a stage at either end, beyond the first */
+
 struct weir_stage {
 	const char *name;		/* the caller sets these... */
-	struct weir_chan *in, *out;	/* NULL: a generator, a sink */
+	struct weir_chan *in, *out;	/* of weir_pipeline_go(); NULL: a generator, a sink */
+	struct weir_chan *more_in[WEIR_STAGE_MORE];	/* where its coroutine merges... */
+	struct weir_chan *more_out[WEIR_STAGE_MORE];	/* ...or routes; NULL: no more */
 	unsigned workers;		/* 0 is 1 */
 	bool ordered;			/* map stages only */
 
@@ -66,34 +69,37 @@ struct weir_stage {
 /* Nothing yet, under ctx. */
 #define weir_pipeline_init(p, ctx)	weir_pipeline_init_((p), (ctx), WEIR_HERE_)
 
-/* Adds a stage of stage->workers tasks, each the coroutine `name` with those fields.
+/* Adds a stage of stage->workers tasks, each the coroutine `name` with those fields.  It may use
+ * the channels that the stage names and no others of the pipeline's: their ends are counted.
  * Results: 0; -ENOMEM; -EINVAL workers out of range, or .ordered; the ctx's error. */
 #define weir_pipeline_go(p, stage, name, ...)						\
 	weir_pipeline_go_((p), (stage), &(const struct weir_job){			\
 		.body = name, .pattern = &(const struct name){ __VA_ARGS__ },		\
 		.size = sizeof(struct name) })
 
-/* Adds a stage that runs the coroutine `name` for each item: the item in its frame's member
- * in_member; if it returns more than 0, out_member is sent on, or goes to the channel's drop hook
- * when that has become impossible; 0 sends nothing; less ends the pipeline.  Other fields as given.
- * The members must be of the channels' item sizes.  Results as above; -EINVAL also for sizes that
- * differ, and for an ordered stage that shares its input. */
-#define weir_pipeline_map(p, stage, name, in_member, out_member, ...)			\
-	weir_pipeline_map_((p), (stage), &(const struct weir_job){			\
+/* Adds a stage between the channels `from` and `to` that runs the coroutine `name` for each item:
+ * the item in its frame's member in_member; if it returns more than 0, out_member is sent on, or
+ * goes to the channel's drop hook when that has become impossible; 0 sends nothing; less ends the
+ * pipeline.  Other fields as given.  The compiler refuses members that are not of the channels'
+ * types.  Results as above; -EINVAL also for an ordered stage that shares its input. */
+#define weir_pipeline_map(p, stage, from, to, name, in_member, out_member, ...)		\
+	weir_pipeline_map_((p), (stage), weir_chan_any(from), weir_chan_any(to),	\
+			   &(const struct weir_job){					\
 		.body = name, .pattern = &(const struct name){ __VA_ARGS__ },		\
 		.size = sizeof(struct name),						\
 		.in = offsetof(struct name, in_member),					\
-		.in_size = sizeof((struct name *)0)->in_member,				\
+		.in_size = WEIR_SAME_(((struct name *)0)->in_member, *(from)->item_),	\
 		.out = offsetof(struct name, out_member),				\
-		.out_size = sizeof((struct name *)0)->out_member })
+		.out_size = WEIR_SAME_(((struct name *)0)->out_member, *(to)->item_) })
 
 /* As weir_pipeline_map() for a sink: nothing is sent on. */
-#define weir_pipeline_each(p, stage, name, in_member, ...)				\
-	weir_pipeline_map_((p), (stage), &(const struct weir_job){			\
+#define weir_pipeline_each(p, stage, from, name, in_member, ...)			\
+	weir_pipeline_map_((p), (stage), weir_chan_any(from), NULL,			\
+			   &(const struct weir_job){					\
 		.body = name, .pattern = &(const struct name){ __VA_ARGS__ },		\
 		.size = sizeof(struct name),						\
 		.in = offsetof(struct name, in_member),					\
-		.in_size = sizeof((struct name *)0)->in_member })
+		.in_size = WEIR_SAME_(((struct name *)0)->in_member, *(from)->item_) })
 
 #define weir_pipeline_cancel(p, cause)	weir_group_cancel(&(p)->group, (cause))
 
@@ -116,6 +122,7 @@ WEIR_API void weir_pipeline_init_(struct weir_pipeline *p, struct weir_ctx *ctx,
 WEIR_API int weir_pipeline_go_(struct weir_pipeline *p, struct weir_stage *s,
 			       const struct weir_job *job);
 WEIR_API int weir_pipeline_map_(struct weir_pipeline *p, struct weir_stage *s,
+				struct weir_chan *in, struct weir_chan *out,
 				const struct weir_job *job);
 
 #ifdef __cplusplus
