@@ -22,7 +22,7 @@ struct weir_inbox *weir_inbox_new_(struct weir_backend *be)
 	in->first = NULL;
 	in->last = &in->first;
 	in->be = be;
-	in->asleep = false;
+	in->loop = WEIR_AWAKE_;
 	atomic_init(&in->refs, 1);
 	return in;
 }
@@ -41,26 +41,26 @@ void weir_inbox_unref_(struct weir_inbox *in)
 }
 
 /* Under the lock. */
-static bool put(struct weir_inbox *in, struct weir_msg *msg)
+static bool put(struct weir_inbox *in, struct weir_msg *msg, bool can_wait)
 {
 	if (!in->be)
 		return false;
 	msg->next = NULL;
 	__atomic_store_n(in->last, msg, __ATOMIC_RELAXED);	/* maybe `first`, read without */
 	in->last = &msg->next;
-	if (in->asleep) {
-		in->asleep = false;
+	if (in->loop == WEIR_SLEEPS_ || (in->loop == WEIR_DOZES_ && !can_wait)) {
+		in->loop = WEIR_AWAKE_;
 		in->be->ops->wake(in->be);
 	}
 	return true;
 }
 
-bool weir_inbox_put_(struct weir_inbox *in, struct weir_msg *msg)
+bool weir_inbox_put_(struct weir_inbox *in, struct weir_msg *msg, bool can_wait)
 {
 	bool ok;
 
 	pthread_mutex_lock(&in->lock);
-	ok = put(in, msg);
+	ok = put(in, msg, can_wait);
 	pthread_mutex_unlock(&in->lock);
 	return ok;
 }
@@ -90,12 +90,14 @@ bool weir_inbox_run_(struct weir_inbox *in)
 	return true;
 }
 
-bool weir_inbox_sleep_(struct weir_inbox *in)
+bool weir_inbox_sleep_(struct weir_inbox *in, bool doze)
 {
 	bool ok;
 
 	pthread_mutex_lock(&in->lock);
-	ok = in->asleep = !in->first;
+	ok = !in->first;
+	if (ok)
+		in->loop = doze ? WEIR_DOZES_ : WEIR_SLEEPS_;
 	pthread_mutex_unlock(&in->lock);
 	return ok;
 }
@@ -103,7 +105,7 @@ bool weir_inbox_sleep_(struct weir_inbox *in)
 void weir_inbox_awake_(struct weir_inbox *in)
 {
 	pthread_mutex_lock(&in->lock);
-	in->asleep = false;
+	in->loop = WEIR_AWAKE_;
 	pthread_mutex_unlock(&in->lock);
 }
 
@@ -149,7 +151,7 @@ int weir_post(struct weir_port *p, struct weir_msg *msg)
 	bool ok;
 
 	pthread_mutex_lock(&p->inbox->lock);
-	ok = !p->closed && put(p->inbox, msg);
+	ok = !p->closed && put(p->inbox, msg, false);
 	pthread_mutex_unlock(&p->inbox->lock);
 	return ok ? 0 : -EPIPE;
 }

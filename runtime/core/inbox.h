@@ -20,7 +20,7 @@ struct weir_inbox {
 	pthread_mutex_t lock;
 	struct weir_msg *first, **last;		/* under lock; first also read without, as a hint */
 	struct weir_backend *be;		/* under lock; NULL once closed */
-	bool asleep;				/* under lock */
+	enum { WEIR_AWAKE_, WEIR_DOZES_, WEIR_SLEEPS_ } loop;	/* under lock */
 	atomic_uint refs;
 };
 
@@ -28,8 +28,9 @@ struct weir_inbox *weir_inbox_new_(struct weir_backend *be);
 void weir_inbox_ref_(struct weir_inbox *in);
 void weir_inbox_unref_(struct weir_inbox *in);
 
-/* Any thread.  False: closed, msg is still the caller's. */
-bool weir_inbox_put_(struct weir_inbox *in, struct weir_msg *msg);
+/* Any thread.  can_wait: a loop that dozes need not be woken.  False: closed, msg is still the
+ * caller's. */
+bool weir_inbox_put_(struct weir_inbox *in, struct weir_msg *msg, bool can_wait);
 
 /* The loop's thread.  Whether there is a message; one that is being put may be missed. */
 static inline bool weir_inbox_pending_(struct weir_inbox *in)
@@ -38,8 +39,8 @@ static inline bool weir_inbox_pending_(struct weir_inbox *in)
 }
 /* The loop's thread.  Calls each message's fn; returns whether there was one. */
 bool weir_inbox_run_(struct weir_inbox *in);
-/* False: there are messages, do not sleep. */
-bool weir_inbox_sleep_(struct weir_inbox *in);
+/* The loop will sleep; or doze: sleep, but not for long.  False: there are messages, do not. */
+bool weir_inbox_sleep_(struct weir_inbox *in, bool doze);
 void weir_inbox_awake_(struct weir_inbox *in);
 /* No message is accepted from here on; those that are there are run. */
 void weir_inbox_close_(struct weir_inbox *in);

@@ -21,6 +21,7 @@
 #define OPS_LIMIT	65536u	/* the kernel's completion queue holds 131,072, 2 for each */
 #define ENTRIES_DEFAULT	128u
 #define ENTRIES_LIMIT	32768u
+#define DOZE		(100 * WEIR_US)	/* see may_doze() */
 
 /* ---- random numbers: xoroshiro128+ (Blackman and Vigna, 2018), seeded by splitmix64 ---- */
 
@@ -76,6 +77,23 @@ static bool run_afters(struct weir_loop *loop)
 	return true;
 }
 
+static void run_inbox(struct weir_loop *loop)
+{
+	if (!weir_inbox_run_(loop->inbox))
+		return;
+	loop->gap = loop->now - loop->heard;
+	loop->heard = loop->now;
+}
+
+/* Threads that bring one result after the other should not wake the loop for each, while they have
+ * jobs enough: it looks by itself soon.  When nothing has come in that time it sleeps as deeply as
+ * ever.  A virtual clock would not wake it. */
+static bool may_doze(const struct weir_loop *loop)
+{
+	return loop->jobs && loop->gap < DOZE && loop->now - loop->heard < DOZE &&
+		!loop->be->ops->advance;
+}
+
 static void run_tasks(struct weir_loop *loop)
 {
 	struct weir_task *t;
@@ -100,7 +118,7 @@ static int turn(struct weir_loop *loop, bool block)
 	if (block)
 		weir_inbox_awake_(loop->inbox);
 	fire_timers(loop);
-	weir_inbox_run_(loop->inbox);
+	run_inbox(loop);
 	run_afters(loop);
 	run_tasks(loop);
 	loop->in_turn = false;
@@ -127,6 +145,7 @@ static bool work_left(struct weir_loop *loop)
 static int turn_or_wait(struct weir_loop *loop)
 {
 	uint64_t due;
+	bool doze;
 
 	if (work_left(loop) || loop->be->ops->busy(loop->be))
 		return turn(loop, false);
@@ -139,8 +158,11 @@ static int turn_or_wait(struct weir_loop *loop)
 		if (due == WEIR_FOREVER && !loop->watches && !loop->stats.ports)
 			return -EDEADLK;
 	}
-	if (!weir_inbox_sleep_(loop->inbox))
+	doze = may_doze(loop);
+	if (!weir_inbox_sleep_(loop->inbox, doze))
 		return turn(loop, false);
+	if (doze && weir_time_add(loop->now, DOZE) < due)
+		due = weir_time_add(loop->now, DOZE);
 	loop->be->ops->arm(loop->be, due);
 	return turn(loop, true);
 }
@@ -227,7 +249,7 @@ int weir_loop_dispatch(struct weir_loop *loop)
 	rc = turn(loop, false);
 	left = loop->group.active ? (int)loop->group.active : take_result(loop);
 	submit(loop);
-	more = work_left(loop) || !weir_inbox_sleep_(loop->inbox);
+	more = work_left(loop) || !weir_inbox_sleep_(loop->inbox, false);
 	loop->be->ops->arm(loop->be, weir_wheel_next_(&loop->wheel));
 	loop->be->ops->listen(loop->be, more);
 	return rc < 0 ? rc : left;

@@ -40,6 +40,7 @@ struct weir_loop {
 	struct weir_wheel wheel;
 	struct weir_slab slab;
 	struct weir_inbox *inbox;
+	uint64_t heard, gap;		/* when it last had something; since the time before */
 	struct weir_workers *workers;	/* made at first use by io/work.c, which says */
 	void (*workers_free)(struct weir_workers *w);	/* ... how it goes */
 	struct weir_fd_notes *fd_notes;	/* conf.check: where each descriptor was opened */

@@ -19,6 +19,7 @@
 
 #define THREADS_DEFAULT	4u
 #define QUEUE_DEFAULT	1024u
+#define ENOUGH		2u	/* jobs queued for each thread: see has_enough() */
 #define NAME_DEFAULT	"weir-work"
 
 struct weir_workers {
@@ -50,6 +51,12 @@ bool weir_work_cancelled(void)
 	return told_to_stop && __atomic_load_n(told_to_stop, __ATOMIC_RELAXED);
 }
 
+/* Under the lock; but has_enough() reads it without. */
+static void count_queued(struct weir_workers *w, int n)
+{
+	__atomic_store_n(&w->queued, w->queued + (unsigned)n, __ATOMIC_RELAXED);
+}
+
 static void wait_for_call(struct weir_workers *w)
 {
 	w->idle++;
@@ -74,7 +81,7 @@ static bool begin(struct weir_workers *w, struct job *job)
 	job->fn = a->fn;
 	job->arg = a->u.arg;
 	weir_list_remove_(&a->link.queued);
-	w->queued--;
+	count_queued(w, -1);
 	w->busy++;
 	a->fn = NULL;
 	a->u.run.stop = 0;
@@ -83,8 +90,14 @@ static bool begin(struct weir_workers *w, struct job *job)
 
 static void over(struct weir_msg *msg);
 
+/* As long as they have, the loop may hear of results a little later. */
+static bool has_enough(struct weir_workers *w)
+{
+	return __atomic_load_n(&w->queued, __ATOMIC_RELAXED) >= ENOUGH * w->max;
+}
+
 /* Once it is in the inbox the op is the loop's, and may be gone. */
-static void run(const struct job *job)
+static void run(struct weir_workers *w, const struct job *job)
 {
 	struct weir_job_args *a = &job->op->u.job;
 
@@ -92,7 +105,7 @@ static void run(const struct job *job)
 	a->u.run.res = job->fn(job->arg);
 	told_to_stop = NULL;
 	a->link.back.fn = over;
-	weir_inbox_put_(a->inbox, &a->link.back);
+	weir_inbox_put_(a->inbox, &a->link.back, has_enough(w));
 }
 
 static void *thread_main(void *arg)
@@ -104,7 +117,7 @@ static void *thread_main(void *arg)
 	pthread_mutex_lock(&w->lock);
 	while (begin(w, &job)) {
 		pthread_mutex_unlock(&w->lock);
-		run(&job);
+		run(w, &job);
 		pthread_mutex_lock(&w->lock);
 		w->busy--;
 	}
@@ -154,7 +167,7 @@ static int hand_in(struct weir_workers *w, struct weir_op *op, bool shed)
 		rc = call_thread(w);
 	if (rc == 0) {
 		weir_list_append_(&w->queue, &op->u.job.link.queued);
-		w->queued++;
+		count_queued(w, 1);
 	}
 	pthread_mutex_unlock(&w->lock);
 	return rc;
@@ -211,7 +224,7 @@ static bool cancel(struct weir_op *op)
 	queued = a->fn;
 	if (queued) {
 		weir_list_remove_(&a->link.queued);
-		w->queued--;
+		count_queued(w, -1);
 	} else {
 		__atomic_store_n(&a->u.run.stop, 1, __ATOMIC_RELAXED);
 	}

@@ -484,6 +484,48 @@ START_TEST(several_loops_share_workers)
 }
 END_TEST
 
+struct crowd { struct weir_frame co; struct weir_group g; atomic_uint *n; };
+
+/* The results of some jobs are there; then one runs on and on, and others wait behind it, so that
+ * nothing brings the loop to look.  The gate is opened only when it has. */
+static WEIR_CO(crowd, self, op)
+{
+	static int zero, ran[16], deaf, behind[3];
+	struct weir_group *others;
+	int i, rc;
+
+	others = weir_loop_group(weir_op_loop(op));
+	weir_group_init(&self->g, weir_op_ctx(op), NULL);
+	for (i = 0; i < 16; i++)
+		weir_go(&self->g, worked, .w = workers, .fn = count, .arg = self->n,
+			.rc = &ran[i]);
+	weir_go(others, worked, .w = workers, .fn = at_gate, .arg = &zero, .rc = &deaf);
+	for (i = 0; i < 3; i++)
+		weir_go(others, worked, .w = workers, .fn = count, .arg = self->n,
+			.rc = &behind[i]);
+	WEIR_AWAIT(rc, weir_group_wait(op, &self->g));
+	ck_assert_int_eq(deaf, PENDING);
+	sem_post(&gate);
+	WEIR_RETURN(rc);
+}
+WEIR_END
+
+START_TEST(no_result_waits_for_a_job_that_runs_on_and_on)
+{
+	struct weir_loop *real;		/* under a virtual clock it does not doze */
+	atomic_uint n = 0;
+	unsigned i;
+
+	begin_work(1, 0);
+	ck_assert_int_eq(weir_loop_new(&real, NULL), 0);
+	for (i = 0; i < 100; i++)
+		ck_assert_int_eq(weir_run(real, crowd, .n = &n), 0);
+	ck_assert_uint_eq(n, 1900);
+	ck_assert_int_eq(weir_loop_free(real), 0);
+	end_work();
+}
+END_TEST
+
 /* A job either ran, and its await says so, or did not, and its await says that. */
 struct gambler { struct weir_frame co; struct weir_ctx ctx; unsigned rounds; atomic_uint n; };
 
@@ -652,6 +694,7 @@ TESTS("work", a_job_runs_on_a_thread_that_no_signal_reaches_and_its_result_comes
       a_job_that_obeys_a_deadline_ends_with_etimedout,
       a_job_that_loses_a_select_is_withdrawn_or_told_and_waited_for,
       while_a_job_runs_a_virtual_clock_stands, several_loops_share_workers,
+      no_result_waits_for_a_job_that_runs_on_and_on,
       a_job_that_is_called_off_has_run_or_has_not, without_memory_there_are_no_workers,
       there_are_no_more_threads_than_can_be_counted,
       where_no_thread_can_be_started_the_await_says_so, misuse_aborts,
