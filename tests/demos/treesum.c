@@ -295,7 +295,8 @@ START_TEST(output_that_cannot_be_written_is_an_error)
 	ck_assert_uint_eq(demo_count("standard output: No space left on device\n"), 1);
 	ck_assert_int_eq(demo_run("$DEMO/treesum $DIR 2>&1 >&-"), 1);
 	ck_assert_uint_eq(demo_count("standard output: Bad file descriptor\n"), 1);
-	demo_succeeds("$DEMO/treesum $DIR 2>&- <&- | sha256sum -c --quiet");
+	if (!test_on_valgrind())	/* which has its own ideas of a closed stderr */
+		demo_succeeds("$DEMO/treesum $DIR 2>&- <&- | sha256sum -c --quiet");
 	remove_tree();
 }
 END_TEST
