@@ -8,15 +8,22 @@
  * may write to: the accept and every receive end with -ECANCELED, each connection closes its
  * socket, and the server returns when the last has.
  *
+ * What accept says of one connection, or of a shortage, is not the end of the server: a shortage
+ * passes as connections close, and as the next one is still in the backlog, it takes a pause.
+ *
  * usage: echo [ADDRESS:PORT]		(127.0.0.1:7777; try it with nc)
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "weir.h"
 
 #define MOST	1000
+#define PAUSE	(100 * WEIR_MS)	/* of the accept, when there are no descriptors or no memory */
 
 static int stop_fd;
 
@@ -46,6 +53,11 @@ static WEIR_CO(connection, self, op)
 }
 WEIR_END
 
+static bool is_shortage(int rc)
+{
+	return rc == -EMFILE || rc == -ENFILE || rc == -ENOBUFS || rc == -ENOMEM;
+}
+
 struct server {
 	struct weir_frame co;
 	int listener, fd;
@@ -59,12 +71,17 @@ static WEIR_CO(server, self, op)
 	weir_group_init(&self->connections, weir_op_ctx(op), NULL);
 	self->fd = weir_group_limit(&self->connections, MOST);
 	while (self->fd >= 0) {
-		WEIR_TRY(self->fd, out, weir_accept(op, self->listener, NULL, NULL, 0));
+		WEIR_AWAIT(self->fd, weir_accept(op, self->listener, NULL, NULL, 0));
+		if (self->fd == -ECONNABORTED || is_shortage(self->fd)) {
+			WEIR_AWAIT(self->fd, weir_sleep(op, is_shortage(self->fd) ? PAUSE : 0));
+			continue;
+		}
+		if (self->fd < 0)
+			break;
 		WEIR_GO(rc, &self->connections, connection, .fd = self->fd);
 		if (rc < 0)
 			WEIR_AWAIT(rc, weir_close(op, self->fd));
 	}
-out:
 	WEIR_AWAIT(rc, weir_group_wait(op, &self->connections));
 	WEIR_RETURN(self->fd == -ECANCELED ? 0 : self->fd);
 }
@@ -72,19 +89,25 @@ WEIR_END
 
 int main(int argc, char **argv)
 {
-	int listener = weir_listen_tcp(argc > 1 ? argv[1] : "127.0.0.1:7777", 128);
 	struct weir_loop *loop = NULL;
 	char why[512];
-	int rc = listener < 0 ? listener : weir_loop_new(&loop, NULL);
+	int listener, rc;
 
+	if (fcntl(STDOUT_FILENO, F_GETFD) < 0) {	/* or the listener would be stdout */
+		perror("echo: standard output");
+		return 1;
+	}
+	listener = weir_listen_tcp(argc > 1 ? argv[1] : "127.0.0.1:7777", 128);
+	rc = listener < 0 ? listener : weir_loop_new(&loop, NULL);
 	if (rc >= 0)
 		rc = stop_fd = weir_ctx_fd(weir_loop_ctx(loop));
 	if (rc >= 0) {
 		signal(SIGINT, on_signal);
 		printf("port %d\n", weir_socket_port(listener));
-		fflush(stdout);
-		rc = weir_run(loop, server, .listener = listener);
+		rc = fflush(stdout) == 0 ? 0 : -errno;
 	}
+	if (rc >= 0)
+		rc = weir_run(loop, server, .listener = listener);
 	if (rc < 0)
 		fprintf(stderr, "echo: %s\n", loop || listener < 0 ? strerror(-rc) :
 			weir_explain(rc, why, sizeof why));

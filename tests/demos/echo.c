@@ -11,15 +11,15 @@
 #define CLIENTS	20
 #define BYTES	100000
 
-/* Starts the server; its port, and its process. */
-static int start(pid_t *pid, FILE **out)
+/* Starts the server, in a shell after this command; its port, and its process. */
+static int start(const char *first, pid_t *pid, FILE **out)
 {
 	const char *wrap = getenv("WRAP"), *build = getenv("BUILD");
 	char command[1024];
 	int fds[2], port;
 
-	snprintf(command, sizeof command, "exec %s %s/demos/echo 127.0.0.1:0", wrap ? wrap : "",
-		 build ? build : "build");
+	snprintf(command, sizeof command, "%s; exec %s %s/demos/echo 127.0.0.1:0", first,
+		 wrap ? wrap : "", build ? build : "build");
 	ck_assert_int_eq(pipe(fds), 0);
 	*pid = fork();
 	ck_assert_int_ge(*pid, 0);
@@ -77,7 +77,7 @@ START_TEST(each_connection_gets_back_what_it_sent)
 	FILE *out;
 	char c;
 
-	port = start(&pid, &out);
+	port = start(":", &pid, &out);
 	for (i = 0; i < CLIENTS; i++)
 		clients[i] = dial(port);
 	for (i = 0; i < CLIENTS; i++)
@@ -95,6 +95,35 @@ START_TEST(each_connection_gets_back_what_it_sent)
 }
 END_TEST
 
+START_TEST(it_outlives_a_want_of_descriptors)
+{
+	int port, clients[3 * CLIENTS], i, status;
+	pid_t pid;
+	FILE *out;
+
+	port = start("ulimit -n 40", &pid, &out);
+	for (i = 0; i < 3 * CLIENTS; i++)	/* some stay in the backlog */
+		clients[i] = dial(port);
+	for (i = 0; i < 3 * CLIENTS - 1; i++)
+		close(clients[i]);
+	echo(clients[i], 1);
+	close(clients[i]);
+	ck_assert_int_eq(kill(pid, SIGINT), 0);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	fclose(out);
+}
+END_TEST
+
+START_TEST(output_that_cannot_be_written_is_an_error)
+{
+	ck_assert_int_eq(demo_run("$DEMO/echo 127.0.0.1:0 2>&1 >/dev/full"), 1);
+	ck_assert_uint_eq(demo_count("echo: No space left on device"), 1);
+	ck_assert_int_eq(demo_run("$DEMO/echo 127.0.0.1:0 2>&1 >&-"), 1);
+	ck_assert_uint_eq(demo_count("standard output: Bad file descriptor"), 1);
+}
+END_TEST
+
 START_TEST(an_address_that_is_none_is_refused)
 {
 	ck_assert_int_eq(demo_run("$DEMO/echo nowhere 2>&1"), 1);
@@ -102,4 +131,6 @@ START_TEST(an_address_that_is_none_is_refused)
 }
 END_TEST
 
-TESTS("demos/echo", each_connection_gets_back_what_it_sent, an_address_that_is_none_is_refused)
+TESTS("demos/echo", each_connection_gets_back_what_it_sent,
+      it_outlives_a_want_of_descriptors, output_that_cannot_be_written_is_an_error,
+      an_address_that_is_none_is_refused)
