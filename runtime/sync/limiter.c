@@ -84,10 +84,27 @@ static void serve_first(struct weir_limiter *l)
 	weir_op_done_(op, 0);
 }
 
+/* A process that was stopped finds a bucket that is full, and no fuller: what came in beyond that
+ * is gone, though it was waited for.  A timer that is a little late is no stop and costs nothing. */
+static void spill(struct weir_limiter *l)
+{
+	double most, level;
+
+	if (weir_list_empty_(&l->waiters) || l->bucket.rate >= WEIR_RATE_INF)
+		return;
+	most = (double)op_of(l->waiters.next)->u.place.n;
+	most = most > (double)l->bucket.burst ? most : (double)l->bucket.burst;
+	most += l->bucket.rate * WEIR_LIMITER_LATE / WEIR_S;
+	level = weir_bucket_tokens_at_(&l->bucket, now(l)) + l->owed;
+	if (level > most)
+		l->bucket.tokens -= level - most;
+}
+
 /* Serves all whose turn has come, and starts the timer for the next. */
 static void serve(struct weir_limiter *l)
 {
 	timer_stop(l);
+	spill(l);
 	while (!weir_list_empty_(&l->waiters) && turn_of_first(l) <= now(l)) {
 		serve_first(l);
 		timer_stop(l);
@@ -102,6 +119,7 @@ static void turn_has_come(struct weir_timer *t)
 	struct weir_limiter *l = weir_container_of(t, struct weir_limiter, timer);
 
 	l->timed = false;
+	spill(l);
 	serve_first(l);
 	serve(l);
 }

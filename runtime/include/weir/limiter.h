@@ -11,8 +11,9 @@
  *	WEIR_TRY(rc, out, weir_limiter_wait(op, &lim, 1));
  *
  * Tokens are computed from the loop's clock, to the nanosecond, not counted tick by tick: a process
- * that was stopped for an hour finds what the hour gave, at most burst.  A limiter has one timer on
- * the loop's timerfd, for the first who waits; where nobody waits it has none.
+ * that was stopped for an hour finds what the hour gave, at most burst, and so do those who waited
+ * through it (and what WEIR_LIMITER_LATE gives: no timer is exact).  A limiter has one timer on the
+ * loop's timerfd, for the first who waits; where nobody waits it has none.
  *
  * The arithmetic is Go's, digit for digit.  Differences from Go, on purpose:
  * - A negative n is -EINVAL; Go adds tokens.
@@ -22,6 +23,8 @@
  * - Who waits holds a place, not a time.  A new rate holds for those who already wait: 0 halts
  *   them, an infinite one lets all go.  When one is cancelled, those behind it move up.  (Go keeps
  *   to the times it computed on arrival: 1,000 who are cancelled leave it in debt for them.)
+ * - After a stop of the process one burst of those who wait goes at once, the others at the rate.
+ *   (Go lets all go whose times have passed.)
  * - Those who wait go strictly in the order in which they came.
  * - A clock that goes back is taken to stand still.
  *
@@ -42,6 +45,7 @@ extern "C" {
 struct weir_loop;
 
 #define WEIR_RATE_INF		DBL_MAX		/* no limit; burst is ignored */
+#define WEIR_LIMITER_LATE	WEIR_MS		/* a timer may be so late and no token is lost */
 #define WEIR_LIMITER_MAX	(1ll << 53)	/* burst at most: as far as a double can count */
 
 /* The arithmetic alone; see sync/bucket.h.  What was taken for a later time is gone already, so
