@@ -136,8 +136,11 @@ void weir_task_resume_(struct weir_task *t)
 		switch (f->body(t, f).what) {
 		case WEIR_WAITS_:
 			return;
-		case WEIR_CALLS_:
-			continue;	/* weir_enter_() moved the leaf down */
+		case WEIR_CALLS_:	/* weir_enter_() moved the leaf down */
+			if (--t->op.budget)
+				continue;
+			weir_ready_(t);	/* calls without end starve nobody either */
+			return;
 		default:
 			if (f == weir_task_root_(t)) {
 				task_end(t);

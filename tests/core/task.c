@@ -491,6 +491,36 @@ START_TEST(a_task_whose_ops_end_as_they_park_starves_nobody)
 }
 END_TEST
 
+struct empty { struct weir_frame co; };
+
+static WEIR_CO(empty, self, op)
+{
+	WEIR_RETURN(0);
+}
+WEIR_END
+
+struct caller { struct weir_frame co; struct empty empty; int rc; unsigned long n; };
+
+static WEIR_CO(caller, self, op)
+{
+	while (!stop) {
+		WEIR_CALL(self->rc, self->empty, empty);
+		ck_assert_uint_lt(self->n++, 100000);
+	}
+}
+WEIR_END
+
+START_TEST(a_task_that_only_calls_starves_nobody)
+{
+	struct weir_loop *loop = test_loop();
+
+	ck_assert_int_eq(weir_go(weir_loop_group(loop), caller), 0);
+	ck_assert_int_eq(weir_go(weir_loop_group(loop), modest), 0);
+	ck_assert_int_eq(weir_loop_run(loop), 0);
+	test_loop_free(loop);
+}
+END_TEST
+
 START_TEST(a_task_that_ignores_its_cancel_does_not_hang_the_loop)
 {
 	struct weir_loop *loop = test_loop();
@@ -621,6 +651,7 @@ TESTS("task",
       yield_as_an_arm_wins_if_no_other_is_ready,
       a_task_that_is_always_ready_starves_nobody,
       a_task_whose_ops_end_as_they_park_starves_nobody,
+      a_task_that_only_calls_starves_nobody,
       a_task_that_ignores_its_cancel_does_not_hang_the_loop,
       timers_go_on_beside_a_task_that_is_always_ready,
       an_await_of_an_op_that_is_not_the_tasks_own_aborts,

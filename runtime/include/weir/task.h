@@ -21,7 +21,7 @@ extern "C" {
 struct weir_group;
 struct weir_loop;
 
-/* After so many awaits that did not have to wait, a task lets the others run. */
+/* After so many awaits that did not have to wait, and calls, a task lets the others run. */
 #define WEIR_TASK_BUDGET	128
 
 struct weir_task {
