@@ -133,6 +133,21 @@ static uint64_t in_flight(struct weir_loop *loop)
 	return s.in_flight + s.parked;
 }
 
+/* Nothing to run, and ops that wait for those in flight to end: if these wait in turn for what the
+ * others would do, it is a deadlock that only a person can see. */
+static void tell_if_full(struct weir_loop *loop)
+{
+	struct weir_backend_stats s;
+
+	loop->be->ops->stats(loop->be, &s);
+	if (!s.parked || loop->told_full)
+		return;
+	loop->told_full = true;
+	weir_report_(loop, "weir: full: %llu kernel ops are in flight and %llu wait for one of them to "
+		     "end; conf.ops is %u", (unsigned long long)s.in_flight,
+		     (unsigned long long)s.parked, loop->conf.ops);
+}
+
 /* Posts to a port that is closed since are among it: no port is left to say that they may come. */
 static bool work_left(struct weir_loop *loop)
 {
@@ -158,6 +173,7 @@ static int turn_or_wait(struct weir_loop *loop)
 		if (due == WEIR_FOREVER && !loop->watches && !loop->stats.ports)
 			return -EDEADLK;
 	}
+	tell_if_full(loop);
 	doze = may_doze(loop);
 	if (!weir_inbox_sleep_(loop->inbox, doze))
 		return turn(loop, false);

@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdatomic.h>
@@ -172,6 +173,39 @@ START_TEST(other_threads_are_heard_when_all_room_is_taken)
 	ck_assert_int_eq(pthread_create(&p.thread, NULL, post, &p), 0);
 	ck_assert_int_eq(finish(), -ECANCELED);
 	ck_assert_int_eq(pthread_join(p.thread, NULL), 0);
+	weir_port_close(p.port);
+	weir_port_unref(p.port);
+	end_ring();
+}
+END_TEST
+
+static void *post_to_a_sleeper(void *arg)
+{
+	bool asleep;
+
+	do {
+		sched_yield();
+		pthread_mutex_lock(&loop->inbox->lock);
+		asleep = loop->inbox->loop == WEIR_SLEEPS_;
+		pthread_mutex_unlock(&loop->inbox->lock);
+	} while (!asleep);
+	return post(arg);
+}
+
+START_TEST(a_loop_that_sleeps_while_ops_wait_for_room_says_so)
+{
+	struct poster p = { .msg = { .fn = posted } };
+	unsigned i;
+
+	begin_small();
+	ck_assert_int_eq(weir_port_new(&p.port, loop), 0);
+	fill_slots();
+	for (i = ROOM; i < 20; i++)
+		go(reader, .fd = pipe_fds[0], .rc = &blocked[i]);
+	ck_assert_int_eq(pthread_create(&p.thread, NULL, post_to_a_sleeper, &p), 0);
+	ck_assert_int_eq(finish(), -ECANCELED);
+	ck_assert_int_eq(pthread_join(p.thread, NULL), 0);
+	ck_assert_ptr_nonnull(strstr(test_report(), "full: 12 kernel ops are in flight and 8 wait"));
 	weir_port_close(p.port);
 	weir_port_unref(p.port);
 	end_ring();
@@ -495,6 +529,7 @@ END_TEST
 TESTS("uring", thousands_of_ops_go_through_a_ring_of_sixteen, ops_without_room_wait_in_order,
       an_op_that_is_cancelled_without_room_never_begins, a_close_drops_what_waits_for_room,
       other_threads_are_heard_when_all_room_is_taken,
+      a_loop_that_sleeps_while_ops_wait_for_room_says_so,
       a_ctx_fd_is_heard_when_all_room_is_taken,
       ten_thousand_reads_time_out_in_the_same_millisecond,
       ten_thousand_reads_time_out_in_a_ring_that_holds_a_tenth,

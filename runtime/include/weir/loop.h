@@ -33,7 +33,10 @@ struct weir_loop;
 #define WEIR_TURN_TASKS	128	/* resumes at most before the loop looks at kernel and clock */
 
 struct weir_loop_conf {		/* zero is the default, everywhere */
-	unsigned ops;		/* kernel ops in flight at most, others wait their turn; 1024 */
+	/* Kernel ops in flight at most; 1024.  A quarter, at most 64, is for ctx fds and the like.
+	 * Further ones wait until one has ended: a read that waits for its peer counts, so ask for
+	 * as many as tasks will wait in the kernel at a time.  report hears of it, once. */
+	unsigned ops;
 	unsigned entries;	/* submission queue entries; 128 */
 	unsigned threads;	/* of the loop's own blocking pool (work.h); 4 */
 	uint64_t seed;		/* of weir_random() and of select's choice; from getrandom(2) */
