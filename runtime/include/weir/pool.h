@@ -53,7 +53,7 @@ struct weir_pool_receipt {
 	uint64_t failed;	/* returned an error of their own */
 	uint64_t aborted;	/* returned the error of their ctx, which was done */
 	uint64_t dropped;	/* never run */
-	uint64_t late;		/* of those aborted: past a drain's deadline */
+	uint64_t late;		/* of those run: still running at a drain's deadline */
 };
 
 struct weir_pool {
