@@ -12,11 +12,13 @@
  *   deadline	who could not be served in time is told at once, and takes no token.
  *   cancel	who gives up leaves no hole in the line: its tokens go to those behind it.
  *
- * usage: rate_limit [REQUESTS_A_SECOND...]
+ * usage: rate_limit [REQUESTS_A_SECOND...], each from 1 to 1e7
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "weir.h"
 
@@ -88,7 +90,7 @@ static WEIR_CO(crowd, self, op)
 	self->rc = weir_limiter_init(&self->limiter, weir_op_loop(op), self->rate, self->burst);
 	if (self->rc < 0)
 		WEIR_RETURN(self->rc);
-	self->requests = self->left = self->burst + (long)(self->rate * SECONDS);
+	self->requests = self->left = self->burst + 1 + (long)(self->rate * SECONDS);
 	self->began = weir_now(weir_op_loop(op));
 	weir_group_init(&self->clients, weir_op_ctx(op), NULL);
 	for (i = 0; i < CLIENTS && self->rc == 0; i++)
@@ -160,25 +162,49 @@ static WEIR_CO(line, self, op)
 }
 WEIR_END
 
+/* NaN is not in the range either. */
+static bool is_rate(const char *arg)
+{
+	char *end;
+	double rate = strtod(arg, &end);
+
+	return end != arg && !*end && rate >= 1 && rate <= 1e7;
+}
+
 int main(int argc, char **argv)
 {
 	static const char *const usual[] = { "100", "1000", "10000", "100000", NULL };
 	const char *const *rate = argc > 1 ? (const char *const *)argv + 1 : usual;
 	struct weir_loop *loop;
 	char why[512];
-	int rc = weir_loop_new(&loop, NULL);
+	int i, rc;
 
+	for (i = 1; i < argc; i++) {
+		if (is_rate(argv[i]))
+			continue;
+		fprintf(stderr, "usage: rate_limit [REQUESTS_A_SECOND...], each from 1 to 1e7\n");
+		return 2;
+	}
+	if (fcntl(STDOUT_FILENO, F_GETFD) < 0) {	/* or the loop would be stdout */
+		perror("rate_limit: standard output");
+		return 1;
+	}
+	rc = weir_loop_new(&loop, NULL);
 	if (rc < 0) {
 		fprintf(stderr, "rate_limit: %s\n", weir_explain(rc, why, sizeof why));
 		return 1;
 	}
 	printf("%9s %7s %9s %12s %10s\n", "asked/s", "burst", "requests", "achieved/s", "error");
 	for (; rc == 0 && *rate; rate++)
-		rc = weir_run(loop, crowd, .rate = atof(*rate));
+		rc = weir_run(loop, crowd, .rate = strtod(*rate, NULL));
 	if (rc == 0)
 		rc = weir_run(loop, line);
 	seen(rc == 0, "result: %s", strerror(-rc));
 	rc = weir_loop_free(loop);
 	seen(rc == 0, "left in the loop: %d", rc);
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		perror("rate_limit: standard output");
+		return 1;
+	}
 	return failed;
 }

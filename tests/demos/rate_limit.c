@@ -12,13 +12,13 @@ START_TEST(no_more_is_achieved_than_was_asked)
 	long burst, requests;
 	const char *row;
 
-	demo_succeeds("$DEMO/rate_limit 500 5000");
+	demo_succeeds("$DEMO/rate_limit 500 5000 1");
 	row = strchr(demo_out, '\n');
 	ck_assert_ptr_nonnull(row);
 	ck_assert_int_eq(sscanf(row, "%lf %ld %ld %lf", &asked, &burst, &requests, &achieved), 4);
 	ck_assert(asked == 500);
 	ck_assert_int_eq(burst, 6);
-	ck_assert_int_eq(requests, 206);
+	ck_assert_int_eq(requests, 207);
 	ck_assert(achieved <= 500);
 	ck_assert_uint_eq(demo_count("burst: 10 at once"), 1);
 	ck_assert_uint_eq(demo_count("from -11 tokens there are now -1"), 1);
@@ -26,11 +26,29 @@ START_TEST(no_more_is_achieved_than_was_asked)
 }
 END_TEST
 
-START_TEST(a_rate_below_zero_is_refused)
+START_TEST(a_rate_that_makes_no_sense_is_refused)
 {
-	ck_assert_int_eq(demo_run("$DEMO/rate_limit -5"), 1);
-	ck_assert_uint_eq(demo_count("Invalid argument"), 1);
+	static const char *const rates[] = { "-5", "0", "0.5", "''", "x", "5x", "inf", "nan", "1e99",
+					     "10000001", "100 x" };
+	char command[128];
+	size_t i;
+
+	for (i = 0; i < sizeof rates / sizeof *rates; i++) {
+		snprintf(command, sizeof command, "$DEMO/rate_limit %s 2>&1", rates[i]);
+		ck_assert_msg(demo_run(command) == 2, "%s", rates[i]);
+		ck_assert_str_eq(demo_out, "usage: rate_limit [REQUESTS_A_SECOND...], each from 1 to 1e7\n");
+	}
 }
 END_TEST
 
-TESTS("demos/rate_limit", no_more_is_achieved_than_was_asked, a_rate_below_zero_is_refused)
+START_TEST(output_that_cannot_be_written_is_an_error)
+{
+	ck_assert_int_eq(demo_run("$DEMO/rate_limit 500 2>&1 >/dev/full"), 1);
+	ck_assert_uint_eq(demo_count("standard output: No space left on device"), 1);
+	ck_assert_int_eq(demo_run("$DEMO/rate_limit 500 2>&1 >&-"), 1);
+	ck_assert_uint_eq(demo_count("standard output: Bad file descriptor"), 1);
+}
+END_TEST
+
+TESTS("demos/rate_limit", no_more_is_achieved_than_was_asked, a_rate_that_makes_no_sense_is_refused,
+      output_that_cannot_be_written_is_an_error)
