@@ -143,8 +143,8 @@ static void tell_if_full(struct weir_loop *loop)
 	if (!s.parked || loop->told_full)
 		return;
 	loop->told_full = true;
-	weir_report_(loop, "weir: full: %llu kernel ops are in flight and %llu wait for one of them to "
-		     "end; conf.ops is %u", (unsigned long long)s.in_flight,
+	weir_report_(loop, "weir: full: %llu kernel ops are in flight and %llu wait for one of "
+		     "them to end; conf.ops is %u", (unsigned long long)s.in_flight,
 		     (unsigned long long)s.parked, loop->conf.ops);
 }
 

@@ -85,7 +85,7 @@ static void serve_first(struct weir_limiter *l)
 }
 
 /* A process that was stopped finds a bucket that is full, and no fuller: what came in beyond that
- * is gone, though it was waited for.  A timer that is a little late is no stop and costs nothing. */
+ * is gone, though it was waited for.  A timer that is a little late is no stop, and costs none. */
 static void spill(struct weir_limiter *l)
 {
 	double most, level;
