@@ -28,6 +28,7 @@
 
 struct tally {
 	uint64_t files, lines;
+	const char *bad;	/* the first that could not be read */
 };
 
 static bool failed;
@@ -71,8 +72,10 @@ static WEIR_CO(count, self, op)
 close:
 	self->rc = n;
 	WEIR_AWAIT(n, weir_close(op, self->fd));
-	WEIR_RETURN(self->rc);
+	self->fd = self->rc;
 out:
+	if (self->fd < 0 && !self->tally->bad)
+		self->tally->bad = self->path;
 	WEIR_RETURN(self->fd);
 }
 WEIR_END
@@ -161,10 +164,16 @@ static void play(struct weir_loop *loop, const char *title, char **path, enum en
 {
 	struct weir_loop_stats stats;
 	struct tally tally = { 0 };
+	int rc;
 
 	printf("%s\n", title);
-	must(weir_run(loop, boss, .path = path, .ending = ending, .tally = &tally) == result,
-	     "the result");
+	rc = weir_run(loop, boss, .path = path, .ending = ending, .tally = &tally);
+	if (rc < 0 && rc != result && tally.bad) {
+		fprintf(stderr, "worker_pool: %s: %s\n", tally.bad, strerror(-rc));
+		failed = true;
+	} else {
+		must(rc == result, "the result");
+	}
 	weir_loop_stats(loop, &stats);
 	must(stats.in_flight == 0, "the kernel has let go of all");
 }
@@ -177,8 +186,13 @@ int main(int argc, char **argv)
 	char *mixed[] = { never, exe, exe, never, exe, exe, NULL };
 	glob_t headers = { .gl_pathc = 0 };
 	struct weir_loop *loop;
-	int fds[2], rc = weir_loop_new(&loop, NULL);
+	int fds[2], rc;
 
+	if (fcntl(STDOUT_FILENO, F_GETFD) < 0) {	/* or the loop would be stdout */
+		perror("worker_pool: standard output");
+		return 1;
+	}
+	rc = weir_loop_new(&loop, NULL);
 	if (rc < 0) {
 		fprintf(stderr, "worker_pool: %s\n", weir_explain(rc, why, sizeof why));
 		return 1;
@@ -198,5 +212,9 @@ int main(int argc, char **argv)
 	close(fds[0]);
 	close(fds[1]);
 	must(weir_loop_free(loop) == 0, "nothing is left in the loop");
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		perror("worker_pool: standard output");
+		return 1;
+	}
 	return failed;
 }

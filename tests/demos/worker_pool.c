@@ -36,10 +36,24 @@ END_TEST
 
 START_TEST(a_file_that_cannot_be_read_is_not_passed_over)
 {
-	ck_assert_int_eq(demo_run("$DEMO/worker_pool /etc"), 1);
-	ck_assert_uint_eq(demo_count("Is a directory"), 1);
+	ck_assert_int_eq(demo_run("$DEMO/worker_pool /etc 2>&1"), 1);
+	ck_assert_uint_eq(demo_count("worker_pool: /etc: Is a directory\n"), 1);
+	ck_assert_uint_eq(demo_count("WRONG"), 0);
+	ck_assert_int_eq(demo_run("$DEMO/worker_pool /dev/null /no/such 2>&1"), 1);
+	ck_assert_uint_eq(demo_count("worker_pool: /no/such: No such file or directory\n"), 1);
+	ck_assert_uint_eq(demo_count("WRONG"), 0);
+}
+END_TEST
+
+START_TEST(output_that_cannot_be_written_is_an_error)
+{
+	ck_assert_int_eq(demo_run("$DEMO/worker_pool 2>&1 >/dev/full"), 1);
+	ck_assert_uint_eq(demo_count("standard output: No space left on device"), 1);
+	ck_assert_int_eq(demo_run("$DEMO/worker_pool 2>&1 >&-"), 1);
+	ck_assert_uint_eq(demo_count("standard output: Bad file descriptor"), 1);
 }
 END_TEST
 
 TESTS("demos/worker_pool", every_ending_leaves_a_receipt_that_adds_up,
-      a_drain_has_counted_every_line, a_file_that_cannot_be_read_is_not_passed_over)
+      a_drain_has_counted_every_line, a_file_that_cannot_be_read_is_not_passed_over,
+      output_that_cannot_be_written_is_an_error)
