@@ -44,9 +44,37 @@ END_TEST
 START_TEST(a_file_that_is_not_there_is_named_as_the_cause)
 {
 	ck_assert_int_eq(demo_run("$DEMO/pipeline /no/such/file 2>&1"), 1);
-	ck_assert_uint_eq(demo_count("No such file"), 1);
+	ck_assert_str_eq(demo_out, "pipeline: /no/such/file: No such file or directory\n");
+}
+END_TEST
+
+START_TEST(a_file_that_cannot_be_read_is_named_as_the_cause)
+{
+	ck_assert_int_eq(demo_run("$DEMO/pipeline /etc 2>&1"), 1);
+	ck_assert_uint_eq(demo_count("pipeline: /etc: Is a directory\n"), 1);
+	ck_assert_uint_eq(demo_count("WRONG"), 0);
+	ck_assert_int_eq(demo_run("echo | $DEMO/pipeline /dev/stdin 2>&1"), 1);
+	ck_assert_str_eq(demo_out, "pipeline: /dev/stdin: Illegal seek\n");
+}
+END_TEST
+
+START_TEST(an_empty_file_has_no_lines)
+{
+	demo_succeeds("$DEMO/pipeline /dev/null");
+	ck_assert_uint_eq(demo_count("\n0 lines read, 0 came to the printer, result: Success"), 3);
+}
+END_TEST
+
+START_TEST(output_that_cannot_be_written_is_an_error)
+{
+	ck_assert_int_eq(demo_run("$DEMO/pipeline 2>&1 >/dev/full"), 1);
+	ck_assert_str_eq(demo_out, "pipeline: standard output cannot be written\n");
+	ck_assert_int_eq(demo_run("$DEMO/pipeline 2>&1 >&-"), 1);
+	ck_assert_str_eq(demo_out, "pipeline: standard output: Bad file descriptor\n");
 }
 END_TEST
 
 TESTS("demos/pipeline", it_ends_whichever_stage_ends_first, the_lines_that_are_wanted_come_in_order,
-      a_file_that_is_not_there_is_named_as_the_cause)
+      a_file_that_is_not_there_is_named_as_the_cause,
+      a_file_that_cannot_be_read_is_named_as_the_cause, an_empty_file_has_no_lines,
+      output_that_cannot_be_written_is_an_error)
