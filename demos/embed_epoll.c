@@ -17,9 +17,11 @@
  * slows down whoever writes to it.  See, on stderr, that the host ticks on time all the while, and
  * that no more is ever between in and out than the channels have room for.
  *
- * usage: COMMAND | embed_epoll [BYTES_A_SECOND]
+ * usage: COMMAND | embed_epoll [BYTES_A_SECOND], from 1 to 1e9
  */
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,6 +108,7 @@ static WEIR_CO(filter, self, op)
 	if (rc < 0)
 		WEIR_RETURN(rc);
 	weir_pipeline_init(&self->p, weir_op_ctx(op));
+	/* A stage that cannot be added ends the pipeline, and weir_pipeline_wait() says why. */
 	self->turn = (struct weir_stage){ .name = "turn", .workers = 4, .ordered = true };
 	weir_pipeline_map(&self->p, &self->turn, self->in, &self->out, turn, block, block);
 	self->print = (struct weir_stage){ .name = "print" };
@@ -185,22 +188,43 @@ static int serve(struct host *h, struct weir_loop *loop)
 	return tasks;
 }
 
+/* NaN is not in the range either. */
+static bool is_rate(const char *arg)
+{
+	char *end;
+	double rate = strtod(arg, &end);
+
+	return end != arg && !*end && rate >= 1 && rate <= 1e9;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct timespec tick = { 0, 50 * WEIR_MS };
-	double rate = argc > 1 ? atof(argv[1]) : 400e3;
-	struct host h = { .epoll = epoll_create1(EPOLL_CLOEXEC),
-		.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK) };
+	const char *rate = argc > 1 ? argv[1] : "400e3";
 	struct weir_loop *loop;
+	struct host h = { 0 };
 	char why[512];
-	int left, rc = weir_loop_new(&loop, NULL);
+	int fd, left, rc;
 
+	if (!is_rate(rate) || argc > 2) {
+		fprintf(stderr, "usage: COMMAND | embed_epoll [BYTES_A_SECOND], from 1 to 1e9\n");
+		return 2;
+	}
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {	/* or ours would be in its place */
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		fprintf(stderr, "embed_epoll: descriptor %d: %s\n", fd, strerror(errno));
+		return 1;
+	}
+	h.epoll = epoll_create1(EPOLL_CLOEXEC);
+	h.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	rc = weir_loop_new(&loop, NULL);
 	if (rc == 0)
 		rc = h.weir = weir_loop_fd(loop);
 	if (rc >= 0)
 		rc = weir_chan_init(&h.to_weir, loop, 4);
 	if (rc >= 0)
-		rc = weir_go(weir_loop_group(loop), filter, .in = &h.to_weir, .rate = rate,
+		rc = weir_go(weir_loop_group(loop), filter, .in = &h.to_weir, .rate = strtod(rate, NULL),
 			     .printed = &h.printed);
 	if (rc < 0) {
 		fprintf(stderr, "embed_epoll: %s\n", weir_explain(rc, why, sizeof why));

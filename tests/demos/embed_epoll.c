@@ -32,5 +32,32 @@ START_TEST(a_reader_that_leaves_ends_it)
 }
 END_TEST
 
+START_TEST(a_rate_that_makes_no_sense_is_refused)
+{
+	static const char *const rates[] = { "-5", "0", "''", "x", "5x", "inf", "nan", "1e99",
+					     "100 x" };
+	char command[128];
+	size_t i;
+
+	for (i = 0; i < sizeof rates / sizeof *rates; i++) {
+		snprintf(command, sizeof command, "echo | $DEMO/embed_epoll %s 2>&1", rates[i]);
+		ck_assert_msg(demo_run(command) == 2, "%s", rates[i]);
+		ck_assert_uint_eq(demo_count("usage: COMMAND | embed_epoll "), 1);
+	}
+}
+END_TEST
+
+START_TEST(output_that_cannot_be_written_is_an_error)
+{
+	ck_assert_int_eq(demo_run("echo | $DEMO/embed_epoll 2>&1 >/dev/full"), 1);
+	ck_assert_uint_eq(demo_count("result: No space left on device"), 1);
+	ck_assert_int_eq(demo_run("echo | $DEMO/embed_epoll 2>&1 >&-"), 1);
+	ck_assert_str_eq(demo_out, "embed_epoll: descriptor 1: Bad file descriptor\n");
+	ck_assert_int_eq(demo_run("$DEMO/embed_epoll 2>&1 <&-"), 1);
+	ck_assert_str_eq(demo_out, "embed_epoll: descriptor 0: Bad file descriptor\n");
+}
+END_TEST
+
 TESTS("demos/embed_epoll", what_goes_in_comes_out_once_and_in_order,
-      the_host_ticks_while_the_pipeline_works, a_reader_that_leaves_ends_it)
+      the_host_ticks_while_the_pipeline_works, a_reader_that_leaves_ends_it,
+      a_rate_that_makes_no_sense_is_refused, output_that_cannot_be_written_is_an_error)
