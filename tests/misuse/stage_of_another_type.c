@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A pipeline's stage whose frame takes other items than its channel has. */
-// expect: gcc the frame's member and the items are of different types
-// expect: clang the frame's member and the items are of different types
-// expect: lint the frame's member and the items are of different types
+// expect: gcc the member of the frame and the items differ in type
+// expect: clang the member of the frame and the items differ in type
+// expect: lint the member of the frame and the items differ in type
 #include "misuse.h"
 #include "weir/pipeline.h"
 

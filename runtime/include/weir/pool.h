@@ -132,7 +132,7 @@ WEIR_API WEIR_CO_DECL(weir_pool_drain);
 #else
 #define WEIR_SAME_(a, b)	(sizeof(a) + 0 * sizeof(struct {				\
 	_Static_assert(__builtin_types_compatible_p(__typeof__(a), __typeof__(b)),	\
-		       "the frame's member and the items are of different types"); char c_; }))
+		       "the member of the frame and the items differ in type"); char c_; }))
 #endif
 
 WEIR_API int weir_pool_init_(struct weir_pool *p, struct weir_ctx *ctx,
