@@ -224,8 +224,8 @@ int main(int argc, char **argv)
 	if (rc >= 0)
 		rc = weir_chan_init(&h.to_weir, loop, 4);
 	if (rc >= 0)
-		rc = weir_go(weir_loop_group(loop), filter, .in = &h.to_weir, .rate = strtod(rate, NULL),
-			     .printed = &h.printed);
+		rc = weir_go(weir_loop_group(loop), filter, .in = &h.to_weir,
+			     .rate = strtod(rate, NULL), .printed = &h.printed);
 	if (rc < 0) {
 		fprintf(stderr, "embed_epoll: %s\n", weir_explain(rc, why, sizeof why));
 		return 1;
