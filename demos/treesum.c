@@ -80,6 +80,7 @@ struct treesum {
 	struct weir_sem permits;
 	struct weir_limiter opens, bytes;
 	unsigned part;			/* bytes read at a time */
+	struct spare *spares;		/* buffers of that size, not in use */
 	EVP_MD *sha256;
 
 	struct weir_group aside;	/* the progress */
@@ -117,6 +118,38 @@ static void file_free(struct file *f, struct treesum *app)
 static void file_drop(void *app, void *item)
 {
 	file_free(*(struct file **)item, app);
+}
+
+/* Buffers are used again, the last one first: it is still in the cache.  There are never more than
+ * two for each worker that hashes. */
+struct spare {
+	struct spare *next;
+};
+
+static void *buffer_take(struct treesum *app)
+{
+	struct spare *s = app->spares;
+
+	if (!s)
+		return malloc(app->part);
+	app->spares = s->next;
+	return s;
+}
+
+static void buffer_give(struct treesum *app, void *buffer)
+{
+	struct spare *s = buffer;
+
+	if (!s)
+		return;
+	s->next = app->spares;
+	app->spares = s;
+}
+
+static void buffers_free(struct treesum *app)
+{
+	while (app->spares)
+		free(buffer_take(app));
 }
 
 /* ---- walk: files in the order in which they will be printed ---- */
@@ -251,17 +284,12 @@ struct hash_file {
 	struct weir_group hashing;	/* of one task at most */
 	EVP_MD_CTX *md;
 	struct part part[2], *next;
-	size_t room;			/* bytes that a part has */
 	int64_t at;
 	int rc;
 };
 
-/* A small file is read in one go, the byte more tells that it has not grown. */
 static int hash_begin(struct hash_file *h)
 {
-	uint64_t all = (uint64_t)h->file->size + 1;
-
-	h->room = all > 1 && all < h->app->part ? all : h->app->part;
 	h->md = EVP_MD_CTX_new();
 	return h->md && EVP_DigestInit_ex2(h->md, h->app->sha256, NULL) ? 0 : -ENOMEM;
 }
@@ -272,15 +300,15 @@ static int part_begin(struct hash_file *h)
 	h->next = h->next == h->part ? h->part + 1 : h->part;
 	h->next->md = h->md;
 	if (!h->next->bytes)
-		h->next->bytes = malloc(h->room);
+		h->next->bytes = buffer_take(h->app);
 	return h->next->bytes ? 0 : -ENOMEM;
 }
 
-/* What was read ended where the file did.  A file of no size may be one of /proc, which says
- * nothing of what is in it and gives it in small pieces. */
+/* What was read ends where the file did, so it need not be asked again.  But a file of no size may
+ * be one of /proc, which says nothing of what is in it and gives it in small pieces. */
 static bool is_last(const struct hash_file *h)
 {
-	return h->next->n < h->room && h->at == h->file->size && h->file->size > 0;
+	return h->next->n < h->app->part && h->at == h->file->size && h->file->size > 0;
 }
 
 static void hash_end(struct hash_file *h)
@@ -288,8 +316,8 @@ static void hash_end(struct hash_file *h)
 	if (h->rc == 0 && !EVP_DigestFinal_ex(h->md, h->file->sum, NULL))
 		h->rc = -EIO;
 	EVP_MD_CTX_free(h->md);
-	free(h->part[0].bytes);
-	free(h->part[1].bytes);
+	buffer_give(h->app, h->part[0].bytes);
+	buffer_give(h->app, h->part[1].bytes);
 	file_close(h->file, h->app);
 	h->file->err = h->rc;
 }
@@ -307,7 +335,7 @@ static WEIR_CO(hash_file, self, op)
 		n = part_begin(self);
 		if (n < 0)
 			break;
-		WEIR_AWAIT(n, weir_read(op, self->file->fd, self->next->bytes, self->room,
+		WEIR_AWAIT(n, weir_read(op, self->file->fd, self->next->bytes, self->app->part,
 					self->at));
 		if (n <= 0)
 			break;
@@ -544,6 +572,7 @@ free_sha256:
 
 static void tear_down(struct treesum *a)
 {
+	buffers_free(a);
 	weir_chan_fini(&a->summed);
 	weir_chan_fini(&a->opened);
 	weir_chan_fini(&a->found);

@@ -2,10 +2,11 @@
 /*
  * names.c - see names.h.
  *
- * A pass reads the whole directory and keeps the smallest of the names above `last`.  When it has
- * too many it sorts them, lets the greater half go, and then whatever is not below the greatest it
- * kept.  So n names take 2n / NAMES_MAX passes at most; and since each begins above the last,
- * no name is told twice, whatever happens to the directory meanwhile.
+ * A pass reads the whole directory and keeps the smallest of the names above `last`: in front those
+ * that are sorted, behind them a run of fresh ones.  When a run is long enough it is sorted and
+ * merged in; then the names that are too many go, and from then on all that are not below the
+ * greatest that stayed.  Sorting little by little, so that no call takes long.  Since each pass
+ * begins above the last, no name is told twice, whatever happens to the directory meanwhile.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -48,17 +49,41 @@ static int compare(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void sort(struct names *names)
+/* From the back, where there is room: each name moves once, and run is a copy. */
+static void merge(char **name, size_t sorted, char *const *run, size_t n)
 {
-	if (names->n > 1)
-		qsort(names->name, names->n, sizeof *names->name, compare);
+	while (n)
+		if (sorted && strcmp(name[sorted - 1], run[n - 1]) > 0) {
+			name[sorted + n - 1] = name[sorted - 1];
+			sorted--;
+		} else {
+			name[sorted + n - 1] = run[n - 1];
+			n--;
+		}
 }
 
-static void halve(struct names *names)
+static int settle(struct names *names)
 {
-	sort(names);
-	let_go(names, NAMES_MAX / 2);
-	names->limit = names->name[NAMES_MAX / 2 - 1];
+	char **fresh = names->name + names->sorted, **run;
+	size_t n = names->n - names->sorted;
+
+	if (!n)
+		return 0;
+	qsort(fresh, n, sizeof *fresh, compare);
+	if (names->sorted) {
+		run = malloc(n * sizeof *run);
+		if (!run)
+			return -ENOMEM;
+		memcpy(run, fresh, n * sizeof *run);
+		merge(names->name, names->sorted, run, n);
+		free(run);
+	}
+	if (names->n > NAMES_MAX) {
+		let_go(names, NAMES_MAX);
+		names->limit = names->name[NAMES_MAX - 1];
+	}
+	names->sorted = names->n;
+	return 0;
 }
 
 static int grow(struct names *names)
@@ -68,7 +93,7 @@ static int grow(struct names *names)
 
 	if (names->n < names->room)
 		return 0;
-	name = realloc(names->name, room * sizeof *name);	/* at most NAMES_MAX of them */
+	name = realloc(names->name, room * sizeof *name);	/* bounded, see keep() */
 	if (!name)
 		return -ENOMEM;
 	names->name = name;
@@ -80,8 +105,6 @@ static int keep(struct names *names, const char *name)
 {
 	int rc;
 
-	if (names->n == NAMES_MAX)
-		halve(names);
 	if (strcmp(name, names->last) <= 0 || (names->limit && strcmp(name, names->limit) >= 0))
 		return 0;
 	rc = grow(names);
@@ -91,7 +114,7 @@ static int keep(struct names *names, const char *name)
 	if (!names->name[names->n])
 		return -ENOMEM;
 	names->n++;
-	return 0;
+	return names->n - names->sorted < NAMES_RUN ? 0 : settle(names);
 }
 
 /* DT_DIR, DT_REG, or what need not be told apart.  Not every file system says it in d_type. */
@@ -132,7 +155,7 @@ static int pass_begin(struct names *names, const char *path)
 		close(fd);
 		return rc;
 	}
-	names->n = names->next = 0;
+	names->n = names->next = names->sorted = 0;
 	return 0;
 }
 
@@ -154,9 +177,12 @@ int names_read(struct names *names, const char *path)
 		rc = look_at(names, entry);
 	}
 	close_dir(names);
+	if (settle(names) < 0) {
+		let_go(names, names->sorted);
+		rc = -ENOMEM;
+	}
 	names->partial = names->limit && rc == 0;	/* what fails is not tried again */
 	names->limit = NULL;
-	sort(names);
 	return rc;
 }
 

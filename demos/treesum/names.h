@@ -4,8 +4,8 @@
  *
  * Names come in the order of strcmp(), a directory's with a '/' at its end: so paths, depth first,
  * come as `find | LC_ALL=C sort` has them.  Only directories and regular files are told of.  At
- * most NAMES_MAX names are held: of a larger directory the first ones, and once these are taken
- * it is read again for the next.
+ * most NAMES_MAX names are held, and some more while it reads: of a larger directory the first
+ * ones, and once these are taken it is read again for the next.
  *
  * Nothing in here knows weir.  names_read() blocks, so a coroutine has a thread run it; it does a
  * bounded share of the work at a time, so that who waits for the thread does not wait long.
@@ -19,14 +19,15 @@
 #include <stddef.h>
 
 #ifndef NAMES_MAX		/* a test needs fewer */
-#define NAMES_MAX	131072u
+#define NAMES_MAX	131072u	/* held, after a pass */
+#define NAMES_RUN	16384u	/* and during one, so many more */
 #endif
 #define NAMES_SHARE	4096u	/* entries that one call of names_read() looks at */
 
 struct names {
 	DIR *dir;		/* open during a pass */
 	char **name;		/* those from `next` on can be taken, once the pass is over */
-	size_t n, next, room;
+	size_t n, next, room, sorted;
 	const char *limit;	/* during a pass: greater names have been let go; NULL none have */
 	bool partial;		/* there may be names that no pass has kept yet */
 	char last[NAME_MAX + 2];	/* a pass keeps names above this */
