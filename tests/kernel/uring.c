@@ -429,14 +429,17 @@ static void on_signal(int sig)
 	atomic_fetch_add(&signals, 1);
 }
 
+/* ThreadSanitizer keeps a signal until the thread's next call of libc; if that is asleep in the
+ * ring by then, only another signal wakes it. */
 static void *interrupt(void *loop_thread)
 {
 	unsigned i;
 
 	for (i = 0; i < 100; i++) {
-		pthread_kill(*(pthread_t *)loop_thread, SIGUSR1);
-		while (atomic_load(&signals) <= i)
+		while (atomic_load(&signals) <= i) {
+			pthread_kill(*(pthread_t *)loop_thread, SIGUSR1);
 			sched_yield();
+		}
 	}
 	ck_assert_int_eq(write(pipe_fds[1], "abc", 3), 3);
 	return NULL;
@@ -455,7 +458,7 @@ START_TEST(signals_disturb_no_op)
 	ck_assert_int_eq(finish(), 0);
 	ck_assert_int_eq(rc, 3);
 	ck_assert_int_eq(pthread_join(other, NULL), 0);
-	ck_assert_uint_eq(signals, 100);
+	ck_assert_uint_ge(signals, 100);
 	end();
 }
 END_TEST
