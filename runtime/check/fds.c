@@ -5,10 +5,10 @@
  * A table by descriptor number.  It grows when one is opened; where memory is short the
  * descriptor is not noted, which hides a leak and breaks nothing.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/loop.h"
+#include "kernel/alloc.h"
 
 struct note {
 	const struct weir_point *where;	/* NULL: not open, not ours */
@@ -25,14 +25,14 @@ struct weir_fd_notes {
 
 int weir_fd_notes_init_(struct weir_loop *loop)
 {
-	loop->fd_notes = calloc(1, sizeof *loop->fd_notes);
+	loop->fd_notes = weir_zalloc_(1, sizeof *loop->fd_notes);
 	return loop->fd_notes ? 0 : -ENOMEM;
 }
 
 void weir_fd_notes_fini_(struct weir_loop *loop)
 {
-	free(loop->fd_notes->note);
-	free(loop->fd_notes);
+	weir_free_(loop->fd_notes->note);
+	weir_free_(loop->fd_notes);
 	loop->fd_notes = NULL;
 }
 
@@ -43,10 +43,12 @@ static bool grow(struct weir_fd_notes *notes, size_t fd)
 
 	while (n <= fd)
 		n *= 2;
-	note = realloc(notes->note, n * sizeof *note);
+	note = weir_zalloc_(n, sizeof *note);
 	if (!note)
 		return false;
-	memset(note + notes->n, 0, (n - notes->n) * sizeof *note);
+	if (notes->n)
+		memcpy(note, notes->note, notes->n * sizeof *note);
+	weir_free_(notes->note);
 	notes->note = note;
 	notes->n = n;
 	return true;

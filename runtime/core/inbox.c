@@ -6,15 +6,15 @@
  * that is gone.  The loop looks at `first` without the lock once a turn; what it misses there it
  * sees when it takes the lock to say that it will sleep.
  */
-#include <stdlib.h>
 
 #include "core/inbox.h"
 #include "core/loop.h"
+#include "kernel/alloc.h"
 #include "kernel/backend.h"
 
 struct weir_inbox *weir_inbox_new_(struct weir_backend *be)
 {
-	struct weir_inbox *in = malloc(sizeof *in);
+	struct weir_inbox *in = weir_alloc_(sizeof *in);
 
 	if (!in)
 		return NULL;
@@ -37,7 +37,7 @@ void weir_inbox_unref_(struct weir_inbox *in)
 	if (atomic_fetch_sub_explicit(&in->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	pthread_mutex_destroy(&in->lock);
-	free(in);
+	weir_free_(in);
 }
 
 /* Under the lock. */
@@ -132,7 +132,7 @@ struct weir_port {
 
 int weir_port_new(struct weir_port **port, struct weir_loop *loop)
 {
-	struct weir_port *p = malloc(sizeof *p);
+	struct weir_port *p = weir_alloc_(sizeof *p);
 
 	if (!p)
 		return -ENOMEM;
@@ -178,5 +178,5 @@ void weir_port_unref(struct weir_port *p)
 	if (atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	weir_inbox_unref_(p->inbox);
-	free(p);
+	weir_free_(p);
 }

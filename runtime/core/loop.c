@@ -10,12 +10,12 @@
 #define _GNU_SOURCE
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/loop.h"
 #include "core/watch.h"
+#include "kernel/alloc.h"
 
 #define OPS_DEFAULT	1024u
 #define OPS_LIMIT	65536u	/* the kernel's completion queue holds 131,072, 2 for each */
@@ -296,7 +296,7 @@ static int backend_new(struct weir_backend **be, const struct weir_loop_conf *c)
 
 int weir_loop_new(struct weir_loop **out, const struct weir_loop_conf *conf)
 {
-	struct weir_loop *loop = calloc(1, sizeof *loop);
+	struct weir_loop *loop = weir_zalloc_(1, sizeof *loop);
 	uint64_t seed;
 	int rc;
 
@@ -337,7 +337,7 @@ unref_inbox:
 free_backend:
 	loop->be->ops->free(loop->be);
 free_loop:
-	free(loop);
+	weir_free_(loop);
 	return rc;
 }
 
@@ -428,7 +428,7 @@ int weir_loop_free(struct weir_loop *loop)
 	loop->be->ops->free(loop->be);
 	if (loop->fd_notes)
 		weir_fd_notes_fini_(loop);
-	free(loop);
+	weir_free_(loop);
 	return leaks;
 }
 

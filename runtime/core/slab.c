@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* slab.c - see slab.h. */
-#include <stdlib.h>
-
 #include "core/slab.h"
+#include "kernel/alloc.h"
 
 #if defined __has_feature
 #if __has_feature(address_sanitizer)
@@ -30,7 +29,7 @@ static void *refill(struct weir_slab *s, unsigned class)
 	char *block;
 
 	if (s->left[class] < size) {
-		chunk = malloc(sizeof *chunk + WEIR_SLAB_CHUNK_);
+		chunk = weir_alloc_(sizeof *chunk + WEIR_SLAB_CHUNK_);
 		if (!chunk)
 			return NULL;
 		chunk->next = s->chunks;
@@ -51,7 +50,7 @@ void *weir_slab_alloc_(struct weir_slab *s, size_t size, unsigned char *class)
 
 	if (PLAIN || c >= WEIR_SLAB_CLASSES_) {
 		*class = NO_CLASS;
-		return malloc(size);
+		return weir_alloc_(size);
 	}
 	*class = (unsigned char)c;
 	block = s->free[c];
@@ -66,7 +65,7 @@ void weir_slab_free_(struct weir_slab *s, void *block, unsigned char class)
 	struct weir_slab_free *f = block;
 
 	if (class == NO_CLASS) {
-		free(block);
+		weir_free_(block);
 		return;
 	}
 	f->next = s->free[class];
@@ -78,7 +77,7 @@ void weir_slab_fini_(struct weir_slab *s)
 	while (s->chunks) {
 		struct weir_slab_chunk *next = s->chunks->next;
 
-		free(s->chunks);
+		weir_free_(s->chunks);
 		s->chunks = next;
 	}
 }

@@ -11,12 +11,12 @@
 #include <fcntl.h>
 #include <liburing.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "core/loop.h"
 #include "core/watch.h"
+#include "kernel/alloc.h"
 
 struct watch {
 	struct weir_op op;
@@ -32,7 +32,7 @@ static void watch_free(struct watch *w)
 {
 	if (w->own)
 		close(w->fd);
-	free(w);
+	weir_free_(w);
 }
 
 static void watch_complete(struct weir_op *op, int res)
@@ -68,7 +68,7 @@ static uint32_t poll_in(void)
 
 static int watch_new(struct weir_ctx *ctx, int fd, int cause, bool own)
 {
-	struct watch *w = malloc(sizeof *w);
+	struct watch *w = weir_alloc_(sizeof *w);
 
 	if (!w)
 		return -ENOMEM;

@@ -3,6 +3,7 @@
 #ifndef WEIR_H
 #define WEIR_H
 
+#include "weir/alloc.h"
 #include "weir/base.h"
 #include "weir/chan.h"
 #include "weir/co.h"

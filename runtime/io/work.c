@@ -11,10 +11,10 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "core/inbox.h"
 #include "core/loop.h"
+#include "kernel/alloc.h"
 #include "weir/work.h"
 
 #define THREADS_DEFAULT	4u
@@ -284,7 +284,7 @@ int weir_workers_new(struct weir_workers **out, const struct weir_workers_conf *
 
 	if (max > WEIR_THREADS_MAX)
 		return -EINVAL;
-	w = calloc(1, sizeof *w + max * sizeof *w->thread);
+	w = weir_zalloc_(1, sizeof *w + max * sizeof *w->thread);
 	if (!w)
 		return -ENOMEM;
 	pthread_mutex_init(&w->lock, NULL);	/* of the default kind, as the next: no failure */
@@ -312,7 +312,7 @@ void weir_workers_free(struct weir_workers *w)
 		pthread_join(w->thread[i], NULL);
 	pthread_cond_destroy(&w->bell);
 	pthread_mutex_destroy(&w->lock);
-	free(w);
+	weir_free_(w);
 }
 
 void weir_workers_stats(struct weir_workers *w, struct weir_workers_stats *stats)

@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
@@ -17,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "kernel/alloc.h"
 #include "kernel/uring.h"
 
 #if defined __has_include
@@ -432,7 +432,7 @@ static void uring_free(struct weir_backend *be)
 	close_fd(u->timer_fd);
 	close_fd(u->wake_fd);
 	weir_uring_ops_fini_(u);
-	free(u);
+	weir_free_(u);
 }
 
 static const struct weir_backend_ops uring_ops = {
@@ -455,7 +455,7 @@ static const struct weir_backend_ops uring_ops = {
 
 int weir_uring_new_(struct weir_backend **be, unsigned ops, unsigned entries)
 {
-	struct uring *u = calloc(1, sizeof *u);
+	struct uring *u = weir_zalloc_(1, sizeof *u);
 	int rc;
 
 	if (!u)
@@ -499,6 +499,6 @@ fini_ops:
 exit_ring:
 	ring_exit(&u->ring);
 free_u:
-	free(u);
+	weir_free_(u);
 	return rc;
 }

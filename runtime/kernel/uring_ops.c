@@ -10,9 +10,9 @@
  * weir_uring_ops_init_().
  */
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
+#include "kernel/alloc.h"
 #include "kernel/direct.h"
 #include "kernel/uring.h"
 
@@ -471,12 +471,12 @@ int weir_uring_ops_init_(struct uring *u, unsigned n)
 
 	while (n_buckets < n)
 		n_buckets *= 2;
-	u->slots = calloc(n, sizeof *u->slots);
+	u->slots = weir_zalloc_(n, sizeof *u->slots);
 	if (!u->slots)
 		return -ENOMEM;
-	u->buckets = calloc(n_buckets, sizeof *u->buckets);
+	u->buckets = weir_zalloc_(n_buckets, sizeof *u->buckets);
 	if (!u->buckets) {
-		free(u->slots);
+		weir_free_(u->slots);
 		return -ENOMEM;
 	}
 	for (i = 0; i < n; i++)
@@ -496,8 +496,8 @@ int weir_uring_ops_init_(struct uring *u, unsigned n)
 
 void weir_uring_ops_fini_(struct uring *u)
 {
-	free(u->buckets);
-	free(u->slots);
+	weir_free_(u->buckets);
+	weir_free_(u->slots);
 }
 
 static void each_of(struct weir_list *list, void (*fn)(void *arg, struct weir_op *op), void *arg)

@@ -6,8 +6,7 @@
  * next timer when every task sleeps and no kernel op is in flight, so a test of hours ends in
  * microseconds, and every run sees the same times.
  */
-#include <stdlib.h>
-
+#include "kernel/alloc.h"
 #include "kernel/backend.h"
 
 struct virtual {
@@ -132,7 +131,7 @@ static void virtual_free(struct weir_backend *be)
 	struct virtual *v = virtual_of(be);
 
 	v->inner->ops->free(v->inner);
-	free(v);
+	weir_free_(v);
 }
 
 static const struct weir_backend_ops virtual_ops = {
@@ -156,7 +155,7 @@ static const struct weir_backend_ops virtual_ops = {
 
 int weir_virtual_new_(struct weir_backend **be, struct weir_backend *inner)
 {
-	struct virtual *v = calloc(1, sizeof *v);
+	struct virtual *v = weir_zalloc_(1, sizeof *v);
 
 	if (!v)
 		return -ENOMEM;

@@ -7,10 +7,10 @@
  * workers the numbers in their hands lie within w of turn, so those who wait need no more than w
  * places.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/loop.h"
+#include "kernel/alloc.h"
 #include "weir/co.h"
 #include "weir/crew.h"
 
@@ -185,7 +185,7 @@ static int set_up(struct weir_crew *crew, const struct weir_job *job, unsigned n
 
 	if (!n || n > WEIR_WORKERS_MAX || (kind != WEIR_CREW_ONCE_ && !sizes_match(crew, job)))
 		return -EINVAL;
-	pattern = malloc(job->size);
+	pattern = weir_alloc_(job->size);
 	if (!pattern)
 		return -ENOMEM;
 	memcpy(pattern, job->pattern, job->size);
@@ -195,9 +195,9 @@ static int set_up(struct weir_crew *crew, const struct weir_job *job, unsigned n
 	crew->turns = NULL;
 	if (kind != WEIR_CREW_IN_ORDER_ || n == 1)
 		return 0;
-	crew->turns = calloc(n, sizeof *crew->turns);
+	crew->turns = weir_zalloc_(n, sizeof *crew->turns);
 	if (!crew->turns) {
-		free(pattern);
+		weir_free_(pattern);
 		return -ENOMEM;
 	}
 	crew->n_turns = n;
@@ -207,8 +207,8 @@ static int set_up(struct weir_crew *crew, const struct weir_job *job, unsigned n
 
 void weir_crew_fini_(struct weir_crew *crew)
 {
-	free((void *)(uintptr_t)crew->job.pattern);
-	free(crew->turns);
+	weir_free_((void *)(uintptr_t)crew->job.pattern);
+	weir_free_(crew->turns);
 	crew->job.pattern = NULL;
 	crew->turns = NULL;
 }

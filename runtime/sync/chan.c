@@ -10,9 +10,9 @@
  * What waits among the senders is of three kinds: one item, a batch, and a reservation (arg NULL),
  * which keeps its place in line for room, but no item from a receiver.
  */
-#include <stdlib.h>
 
 #include "core/loop.h"
+#include "kernel/alloc.h"
 #include "weir/chan.h"
 
 int weir_chan_init_(struct weir_chan *ch, struct weir_loop *loop, size_t size, size_t cap,
@@ -25,7 +25,7 @@ int weir_chan_init_(struct weir_chan *ch, struct weir_loop *loop, size_t size, s
 		return -EINVAL;
 	memset(ch, 0, sizeof *ch);
 	if (cap) {
-		ch->ring = malloc(bytes ? bytes : 1);
+		ch->ring = weir_alloc_(bytes ? bytes : 1);
 		if (!ch->ring)
 			return -ENOMEM;
 	}
@@ -68,7 +68,7 @@ void weir_chan_fini_(struct weir_chan *ch)
 	ch->open = false;
 	ch->room = 0;
 	drop_buffered(ch);
-	free(ch->ring);
+	weir_free_(ch->ring);
 	ch->ring = NULL;
 }
 

@@ -16,11 +16,11 @@
 #include <limits.h>
 #include <liburing.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "core/loop.h"
+#include "kernel/alloc.h"
 #include "sync/sem.h"
 
 struct weir_sem_shared {
@@ -104,7 +104,7 @@ static void unwant(struct weir_sem_shared *h)
 static void shared_free(struct weir_sem_shared *h)
 {
 	close(h->fd);
-	free(h);
+	weir_free_(h);
 }
 
 /* A read that fails though nobody has cancelled it fails for those who wait: another one would
@@ -200,14 +200,14 @@ int weir_sem_init_shared_(struct weir_sem *s, struct weir_loop *loop, int fd, co
 		return -errno;
 	if (!(flags & O_NONBLOCK))	/* try_acquire would hang the loop */
 		return -EINVAL;
-	h = malloc(sizeof *h);
+	h = weir_alloc_(sizeof *h);
 	if (!h)
 		return -ENOMEM;
 	*h = (struct weir_sem_shared){ .sem = s, .loop = loop };
 	h->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (h->fd < 0) {
 		rc = -errno;
-		free(h);
+		weir_free_(h);
 		return rc;
 	}
 	rc = weir_sem_init_(s, loop, 0, made);
