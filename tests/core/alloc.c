@@ -6,7 +6,7 @@
 #include "core/kit.h"
 #include "harness.h"
 
-#define ROUND_TRIPS	4000	/* tasks, of more than one chunk */
+#define ROUND_TRIPS	300	/* tasks, of more than one chunk */
 
 WEIR_CHAN(numbers, int);
 
