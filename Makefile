@@ -82,7 +82,8 @@ SCRIPTS := $(wildcard tests/*/run)
 LIBWEIR := $B/libweir.a
 object  = $(1:%.c=$B/obj/%.o)
 
-.PHONY: all tests deps check-deps demo check check-all lint bench vectors install clean help FORCE
+.PHONY: all tests deps check-deps demo check coverage check-all lint bench vectors install clean \
+	help FORCE
 all: $(LIBWEIR) $B/libweir.so $(DEMOS:%.c=$B/%)	## the libraries and the demos, in build/
 tests: $(TESTS:%.c=$B/%)			## the test programs, without running them
 
@@ -143,6 +144,14 @@ check: all tests	## runs every test
 	@BUILD='$B' WRAP='$(WRAP)' CK_TIMEOUT_MULTIPLIER=1$(SLOW) tests/run -j $(JOBS) -t 60$(SLOW) \
 		$(if $(CHECK),-k '$(CHECK)') $(TESTS:%.c=$B/%) $(SCRIPTS)
 
+# A child that ends by _exit() writes its counts, too: see tests/harness.c.
+COVERAGE = CC=gcc BUILD=$(BUILD)/coverage CFLAGS='-O0 -g --coverage -fprofile-update=atomic' \
+	LDFLAGS='-Wl,--wrap=_exit -u __gcov_dump' SLOW=0 SCRIPTS=
+coverage:	## which lines and branches of runtime/ the tests run: at least 95 and 85 %
+	@mkdir -p $(BUILD)/coverage && find $(BUILD)/coverage -name '*.gcda' -delete
+	@+$(MAKE) --no-print-directory check $(COVERAGE)
+	@tests/coverage $(BUILD)/coverage 95 85
+
 # TSan 12 does not know where a kernel of today may put things.
 FIXED_ADDRESSES := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
@@ -156,6 +165,7 @@ check-all:	## and with every compiler, sanitizer and lint
 	$(call again,address and undefined,check CC=gcc SAN=address$(comma)undefined SCRIPTS=)
 	$(call again,thread,check CC=gcc SAN=thread WRAP='$(FIXED_ADDRESSES)' SCRIPTS=)
 	$(call again,valgrind,check CC=gcc BUILD=$(BUILD)/gcc WERROR=1 WRAP='$(VALGRIND)' SCRIPTS=)
+	$(call again,coverage,coverage)
 	$(call again,lint,lint)
 	@[ ! -e $(BUILD)/failed ] || { echo "failed with: $$(paste -s -d, $(BUILD)/failed)"; exit 1; }
 
@@ -173,7 +183,7 @@ lint:		## format, clang-tidy and what the compilers know of coroutines
 		sh -c 'clang-tidy --quiet "$$@" -- $(LINT_FLAGS)' tidy 2>$B/tidy.log || \
 		{ grep -v ' generated' $B/tidy.log; exit 1; }
 	$(call say,LINT,scripts)
-	$Q shellcheck -e SC2016 .ci/run .ci/deps tests/run tests/style $(SCRIPTS) $(wildcard tests/vectors/generate)
+	$Q shellcheck -e SC2016 .ci/run .ci/deps tests/run tests/style tests/coverage $(SCRIPTS) $(wildcard tests/vectors/generate)
 
 bench: $(BENCH:%.c=$B/%)	## measures the runtime in this process
 	$Q $B/bench/core
