@@ -9,7 +9,6 @@
 #define _GNU_SOURCE
 #include <liburing.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/kernel_op.h"
 #include "core/memory.h"
@@ -93,6 +92,13 @@ bool weir_kernel_cancel_(struct weir_op *op)
 	return false;
 }
 
+void weir_kernel_drop_(struct weir_op *op, int fd)
+{
+	struct weir_loop *loop = weir_op_loop(op);
+
+	loop->be->ops->drop(loop->be, fd);
+}
+
 void weir_kernel_complete_(struct weir_op *op, int res)
 {
 	struct weir_task *t = weir_op_task(op);
@@ -101,7 +107,7 @@ void weir_kernel_complete_(struct weir_op *op, int res)
 	given_back(op, res);
 	if (res >= 0 && op->def->flags & WEIR_GIVES_FD_) {
 		if (cancelled) {
-			close(res);
+			weir_kernel_drop_(op, res);
 			res = -ECANCELED;
 		} else {
 			weir_fd_opened_(t->ctx->loop, res, t->leaf->at, false);
@@ -115,7 +121,7 @@ void weir_kernel_complete_(struct weir_op *op, int res)
 void weir_kernel_revoke_(struct weir_op *op, int err)
 {
 	weir_fd_closed_(weir_op_loop(op), op->res);
-	close(op->res);
+	weir_kernel_drop_(op, op->res);
 	op->res = err;
 }
 

@@ -8,6 +8,9 @@
 /* As weir_kernel_park_(), for an op whose off is an address too. */
 bool weir_kernel_park_both_(struct weir_op *op);
 
+/* Closes fd, which op gave and nobody will take. */
+void weir_kernel_drop_(struct weir_op *op, int fd);
+
 /* conf.check: op, which has ended as it parked, gave fd. */
 void weir_kernel_gave_(struct weir_op *op, int fd);
 

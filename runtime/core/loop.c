@@ -16,6 +16,7 @@
 #include "core/loop.h"
 #include "core/watch.h"
 #include "kernel/alloc.h"
+#include "kernel/sys.h"
 
 #define OPS_DEFAULT	1024u
 #define OPS_LIMIT	65536u	/* the kernel's completion queue holds 131,072, 2 for each */
@@ -155,8 +156,8 @@ static bool work_left(struct weir_loop *loop)
 		weir_inbox_pending_(loop->inbox) || weir_wheel_next_(&loop->wheel) <= loop->now;
 }
 
-/* Runs what can run; when nothing can, waits for it, moves a virtual clock, or finds that nothing
- * ever will: -EDEADLK. */
+/* Runs what can run; when nothing can, waits for it, or finds that nothing ever will: -EDEADLK.
+ * A virtual clock stands while a thread works. */
 static int turn_or_wait(struct weir_loop *loop)
 {
 	uint64_t due;
@@ -164,15 +165,10 @@ static int turn_or_wait(struct weir_loop *loop)
 
 	if (work_left(loop) || loop->be->ops->busy(loop->be))
 		return turn(loop, false);
-	due = weir_wheel_next_(&loop->wheel);
-	if (!in_flight(loop) && !loop->jobs) {
-		if (loop->be->ops->advance && due != WEIR_FOREVER) {
-			loop->be->ops->advance(loop->be, due - loop->now);
-			return turn(loop, false);
-		}
-		if (due == WEIR_FOREVER && !loop->watches && !loop->stats.ports)
-			return -EDEADLK;
-	}
+	due = loop->jobs && loop->be->ops->advance ? WEIR_FOREVER : weir_wheel_next_(&loop->wheel);
+	if (due == WEIR_FOREVER && !loop->jobs && !loop->watches && !loop->stats.ports &&
+	    loop->be->ops->still(loop->be))
+		return -EDEADLK;
 	tell_if_full(loop);
 	doze = may_doze(loop);
 	if (!weir_inbox_sleep_(loop->inbox, doze))
@@ -283,7 +279,7 @@ static int conf_check(struct weir_loop_conf *c)
 static int backend_new(struct weir_backend **be, const struct weir_loop_conf *c)
 {
 	struct weir_backend *real;
-	int rc = weir_uring_new_(&real, c->ops, c->entries);
+	int rc = weir_uring_new_(&real, &weir_linux_, NULL, c->ops, c->entries);
 
 	*be = real;
 	if (rc < 0 || !c->virtual_clock)

@@ -74,7 +74,7 @@ static void pipe_revoke(struct weir_op *op, int err)
 
 	for (i = 0; i < 2; i++) {
 		weir_fd_closed_(weir_op_loop(op), fds[i]);
-		close(fds[i]);
+		weir_kernel_drop_(op, fds[i]);
 	}
 	op->res = err;
 }

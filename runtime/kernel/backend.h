@@ -35,6 +35,9 @@ struct weir_backend_ops {
 	 * nothing. */
 	void (*cancel)(struct weir_backend *be, struct weir_op *op);
 
+	/* Closes fd, which an op has given and nobody will take. */
+	void (*drop)(struct weir_backend *be, int fd);
+
 	/* The next turn that blocks ends at time due at the latest; WEIR_FOREVER: no such time. */
 	void (*arm)(struct weir_backend *be, uint64_t due);
 	/* Once ns of real time are over, turn() does not block and returns -ETIME.  Of two limits
@@ -46,6 +49,9 @@ struct weir_backend_ops {
 	int (*turn)(struct weir_backend *be, bool block);
 	/* True if turn() would do something without blocking; a few loads, no system call. */
 	bool (*busy)(struct weir_backend *be);
+	/* True: no op of a task is in flight that could end while tasks, timers and other threads
+	 * do nothing. */
+	bool (*still)(struct weir_backend *be);
 	/* Ends the present or the next turn that blocks, and makes fd() readable.  Any thread. */
 	void (*wake)(struct weir_backend *be);
 
@@ -55,8 +61,12 @@ struct weir_backend_ops {
 	void (*quiet)(struct weir_backend *be);
 	void (*listen)(struct weir_backend *be, bool more);
 
-	/* A virtual clock only, else NULL. */
+	/* A virtual clock only, else NULL.  It is moved by this, and by a turn that blocks: to due,
+	 * when nothing real is waited for. */
 	void (*advance)(struct weir_backend *be, uint64_t ns);
+	/* A simulated kernel only, else NULL: msg->fn runs in a turn of its choosing, in place of
+	 * another thread.  The last of them as the backend is freed. */
+	void (*later)(struct weir_backend *be, struct weir_msg *msg);
 
 	void (*stats)(struct weir_backend *be, struct weir_backend_stats *stats);
 	/* Calls fn for each op but internal ones that has not ended: for reports. */
@@ -83,9 +93,13 @@ enum {
 	WEIR_KOP_PIPE,		/* addr = int[2], flags */
 };
 
-/* ops: in flight at most, internal ones included; entries: of the submission queue.
+struct weir_sys_ops;
+
+/* ops: in flight at most, internal ones included; entries: of the submission queue; sys: who
+ * answers the system calls, and its state, which goes with the backend if this succeeds.
  * Results: 0; -EPERM, -ENOSYS, -ENOMEM, -EMFILE, -ENFILE. */
-int weir_uring_new_(struct weir_backend **be, unsigned ops, unsigned entries);
+int weir_uring_new_(struct weir_backend **be, const struct weir_sys_ops *sys, void *world,
+		    unsigned ops, unsigned entries);
 
 /* The backend inner, which it takes over, with a clock that only advance() moves.  Results: 0;
  * -ENOMEM (inner stays the caller's). */

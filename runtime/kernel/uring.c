@@ -1,56 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * uring.c - the io_uring backend: the ring, its clock, its turn.
+ * uring.c - the io_uring backend: the ring, its clock, its turn.  The system calls are those of
+ * sys.h, so that a simulated kernel can answer them.
  *
  * Two ops are the backend's own and always in flight: a read of the timerfd, and one of the eventfd
  * by which other threads wake the loop.  Nothing is allocated after weir_uring_new_().
  */
 #define _GNU_SOURCE
-#include <fcntl.h>
-#include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
-#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "kernel/alloc.h"
 #include "kernel/uring.h"
 
-#if defined __has_include
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
-#endif
-#endif
-#ifndef RUNNING_ON_VALGRIND
-#define RUNNING_ON_VALGRIND	0
-#endif
-
 #define ENTRIES_MIN	8u
 #define OPS_MIN		16u
 #define OPS_SHRUNK	64u	/* no smaller than this because memory is short */
-#define IOWQ_BOUNDED	4u	/* kernel threads at most for ops that cannot be polled, */
-#define IOWQ_UNBOUNDED	16u	/* ... the default of the second is the user's process limit */
 #define ENOMEM_TRIES	10	/* the kernel gives locked memory back late */
 
 static uint64_t uring_now(struct weir_backend *be)
 {
-	struct timespec ts;
+	struct uring *u = uring_of(be);
 
-	(void)be;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * WEIR_S + (uint64_t)ts.tv_nsec;
+	return u->sys->now(u);
 }
 
 static uint64_t uring_entropy(struct weir_backend *be)
 {
-	uint64_t seed;
+	struct uring *u = uring_of(be);
 
-	if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != sizeof seed)
-		seed = uring_now(be);
-	return seed;
+	return u->sys->entropy(u);
 }
 
 /* ---- the ring ---- */
@@ -59,20 +41,11 @@ static uint64_t uring_entropy(struct weir_backend *be)
  * file's own, a cancel that succeeds says nothing. */
 #define FEATURES	(IORING_FEAT_NODROP | IORING_FEAT_RW_CUR_POS | IORING_FEAT_CQE_SKIP)
 
-/* A ring may be mapped where one of another thread has been.  That the first was gone by then only
- * the kernel knows; a race detector is told here. */
-static atomic_uint rings_gone;
-
-static void ring_exit(struct io_uring *ring)
-{
-	atomic_fetch_add_explicit(&rings_gone, 1, memory_order_release);
-	io_uring_queue_exit(ring);
-}
-
 /* The best flags that this kernel has: one thread, completions only when we enter, and a flag that
  * says when entering is worth while.  A ring that puts completions off until we enter is of no use
  * to a host, see uring_fd(). */
-static int ring_init(struct io_uring *ring, unsigned ops, unsigned entries, bool hosted)
+static int ring_init(struct uring *u, struct io_uring *ring, unsigned ops, unsigned entries,
+		     bool hosted)
 {
 	static const unsigned flags[] = {
 		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
@@ -88,18 +61,17 @@ static int ring_init(struct io_uring *ring, unsigned ops, unsigned entries, bool
 		p.flags = flags[i] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
 			(flags[i] ? IORING_SETUP_SUBMIT_ALL : 0);
 		p.cq_entries = 2 * ops;
-		rc = io_uring_queue_init_params(entries, ring, &p);
+		rc = u->sys->ring_init(u, ring, entries, &p);
 	}
-	atomic_load_explicit(&rings_gone, memory_order_acquire);
 	if (rc == 0 && (p.features & FEATURES) != FEATURES) {
-		ring_exit(ring);
+		u->sys->ring_exit(u, ring);
 		rc = -EINVAL;
 	}
 	return rc;
 }
 
 /* Locked memory is counted per user and given back late: wait a little, then ask for less. */
-static int ring_init_or_smaller(struct io_uring *ring, unsigned *ops, unsigned *entries)
+static int ring_init_or_smaller(struct uring *u, unsigned *ops, unsigned *entries)
 {
 	const struct timespec ms = { .tv_nsec = 1000000 };
 	unsigned tries;
@@ -107,7 +79,7 @@ static int ring_init_or_smaller(struct io_uring *ring, unsigned *ops, unsigned *
 
 	for (;;) {
 		for (tries = 0; tries < ENOMEM_TRIES; tries++) {
-			rc = ring_init(ring, *ops, *entries, false);
+			rc = ring_init(u, &u->ring, *ops, *entries, false);
 			if (rc != -ENOMEM)
 				return rc;
 			nanosleep(&ms, NULL);
@@ -117,14 +89,6 @@ static int ring_init_or_smaller(struct io_uring *ring, unsigned *ops, unsigned *
 		*ops /= 2;
 		*entries = *entries / 2 < ENTRIES_MIN ? ENTRIES_MIN : *entries / 2;
 	}
-}
-
-static void ring_set_up(struct io_uring *ring)
-{
-	unsigned workers[2] = { IOWQ_BOUNDED, IOWQ_UNBOUNDED };
-
-	io_uring_ring_dontfork(ring);	/* a child that touched it would corrupt it */
-	io_uring_register_iowq_max_workers(ring, workers);	/* an older kernel keeps its own */
 }
 
 /* ---- time and wake-ups ---- */
@@ -196,17 +160,10 @@ static bool past_limit(struct uring *u)
 static void timer_set(struct uring *u)
 {
 	uint64_t due = u->due < u->limit ? u->due : u->limit;
-	struct itimerspec when = { 0 };
 
 	if (due == u->armed)
 		return;
-	if (due != WEIR_FOREVER) {
-		when.it_value.tv_sec = (time_t)(due / WEIR_S);
-		when.it_value.tv_nsec = (long)(due % WEIR_S);
-		if (!due)
-			when.it_value.tv_nsec = 1;	/* all zero would disarm */
-	}
-	timerfd_settime(u->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+	u->sys->timer_set(u, u->timer_fd, due);
 	u->armed = due;
 	u->stats.timer_sets++;
 }
@@ -244,18 +201,6 @@ static bool uring_busy(struct weir_backend *be)
 		io_uring_sq_ready(&u->ring);
 }
 
-/* valgrind (3.19) does not know that io_uring_enter(2) may sleep, and lets no other thread run
- * while it does.  There the loop sleeps in poll(2), which nothing of the ring's is sure to end. */
-static int submit_and_poll(struct uring *u)
-{
-	struct pollfd ring = { .fd = u->ring.ring_fd, .events = POLLIN };
-	int rc = io_uring_submit_and_get_events(&u->ring);
-
-	while (rc >= 0 && !io_uring_cq_ready(&u->ring) && poll(&ring, 1, 1) >= 0)
-		rc = io_uring_get_events(&u->ring);
-	return rc;
-}
-
 /* One io_uring_enter.  A positive result does not mean that a completion is there, nor does an
  * error mean that there is none. */
 static int enter(struct uring *u, bool block)
@@ -267,13 +212,8 @@ static int enter(struct uring *u, bool block)
 	u->vain = kernel_flags(u) ? u->vain + !in_vain(u) : 0;
 	u->lone = !io_uring_sq_ready(&u->ring);
 	u->stats.enters++;
-	if (block) {
-		u->stats.wakeups++;
-		rc = RUNNING_ON_VALGRIND ? submit_and_poll(u) :
-			io_uring_submit_and_wait(&u->ring, 1);
-	} else {
-		rc = io_uring_submit_and_get_events(&u->ring);
-	}
+	u->stats.wakeups += block;
+	rc = u->sys->enter(u, block);
 	switch (rc) {
 	case -EINTR:		/* a signal; the caller looks again and sleeps on */
 	case -EBUSY:		/* completions must be taken first */
@@ -346,13 +286,12 @@ static int ring_for_a_host(struct uring *u)
 
 	if (!only_own(u))
 		return -EBUSY;
-	rc = ring_init(&ring, u->n_slots, u->entries, true);
+	rc = ring_init(u, &ring, u->n_slots, u->entries, true);
 	if (rc < 0)
 		return rc;
 	own_stop(u);
-	ring_exit(&u->ring);
+	u->sys->ring_exit(u, &u->ring);
 	u->ring = ring;
-	ring_set_up(&u->ring);
 	own_start(u);
 	return 0;
 }
@@ -373,7 +312,7 @@ static int uring_fd(struct weir_backend *be)
 	u->notify_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);	/* readable: look once to begin */
 	if (u->notify_fd < 0)
 		return -errno;
-	rc = io_uring_register_eventfd(&u->ring, u->notify_fd);
+	rc = u->sys->notify(u, u->notify_fd);
 	if (rc < 0) {
 		close(u->notify_fd);
 		u->notify_fd = -1;
@@ -421,61 +360,98 @@ static void close_fd(int fd)
 		close(fd);
 }
 
+static void uring_drop(struct weir_backend *be, int fd)
+{
+	struct uring *u = uring_of(be);
+
+	u->sys->close(u, fd);
+}
+
+static bool uring_still(struct weir_backend *be)
+{
+	struct uring *u = uring_of(be);
+
+	return u->sys->still ? u->sys->still(u) : !u->stats.in_flight && !u->stats.parked;
+}
+
+static void uring_advance(struct weir_backend *be, uint64_t ns)
+{
+	struct uring *u = uring_of(be);
+
+	u->sys->advance(u, ns);
+}
+
+static void uring_later(struct weir_backend *be, struct weir_msg *msg)
+{
+	struct uring *u = uring_of(be);
+
+	u->sys->later(u, msg);
+}
+
 static void uring_free(struct weir_backend *be)
 {
 	struct uring *u = uring_of(be);
 
 	u->limit = WEIR_FOREVER;
 	own_stop(u);
-	ring_exit(&u->ring);
+	u->sys->ring_exit(u, &u->ring);
 	close_fd(u->notify_fd);
-	close_fd(u->timer_fd);
+	u->sys->close(u, u->timer_fd);
 	close_fd(u->wake_fd);
 	weir_uring_ops_fini_(u);
+	u->sys->free(u);
 	weir_free_(u);
 }
 
-static const struct weir_backend_ops uring_ops = {
-	.now = uring_now,
-	.entropy = uring_entropy,
-	.submit = weir_uring_submit_,
-	.cancel = weir_uring_cancel_,
-	.arm = uring_arm,
-	.limit = uring_limit,
-	.turn = uring_turn,
-	.busy = uring_busy,
-	.wake = uring_wake,
-	.fd = uring_fd,
-	.quiet = uring_quiet,
-	.listen = uring_listen,
-	.stats = uring_stats,
-	.each = weir_uring_each_,
-	.free = uring_free,
+#define OPS								\
+	.now = uring_now,						\
+	.entropy = uring_entropy,					\
+	.submit = weir_uring_submit_,					\
+	.cancel = weir_uring_cancel_,					\
+	.drop = uring_drop,						\
+	.arm = uring_arm,						\
+	.limit = uring_limit,						\
+	.turn = uring_turn,						\
+	.busy = uring_busy,						\
+	.still = uring_still,						\
+	.wake = uring_wake,						\
+	.fd = uring_fd,							\
+	.quiet = uring_quiet,						\
+	.listen = uring_listen,						\
+	.stats = uring_stats,						\
+	.each = weir_uring_each_,					\
+	.free = uring_free
+
+static const struct weir_backend_ops uring_ops = { OPS };
+static const struct weir_backend_ops simulated_ops = {
+	OPS, .advance = uring_advance, .later = uring_later,
 };
 
-int weir_uring_new_(struct weir_backend **be, unsigned ops, unsigned entries)
+int weir_uring_new_(struct weir_backend **be, const struct weir_sys_ops *sys, void *world,
+		    unsigned ops, unsigned entries)
 {
 	struct uring *u = weir_zalloc_(1, sizeof *u);
 	int rc;
 
 	if (!u)
 		return -ENOMEM;
-	u->be.ops = &uring_ops;
+	u->be.ops = sys->advance ? &simulated_ops : &uring_ops;
+	u->sys = sys;
+	u->world = world;
 	u->notify_fd = -1;
 	u->due = u->armed = u->limit = WEIR_FOREVER;
 	ops = ops < OPS_MIN ? OPS_MIN : ops;
 	entries = entries < ENTRIES_MIN ? ENTRIES_MIN : entries > ops ? ops : entries;
-	rc = ring_init_or_smaller(&u->ring, &ops, &entries);
+	rc = ring_init_or_smaller(u, &ops, &entries);
 	if (rc < 0)
 		goto free_u;
-	ring_set_up(&u->ring);
 	u->entries = entries;
 	rc = weir_uring_ops_init_(u, ops);
 	if (rc < 0)
 		goto exit_ring;
-	u->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	u->timer_fd = u->sys->timer_new(u);
 	if (u->timer_fd < 0) {
-		rc = -errno;
+		rc = u->timer_fd;
 		goto fini_ops;
 	}
 	u->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -493,11 +469,11 @@ int weir_uring_new_(struct weir_backend **be, unsigned ops, unsigned entries)
 close_wake:
 	close(u->wake_fd);
 close_timer:
-	close(u->timer_fd);
+	sys->close(u, u->timer_fd);
 fini_ops:
 	weir_uring_ops_fini_(u);
 exit_ring:
-	ring_exit(&u->ring);
+	sys->ring_exit(u, &u->ring);
 free_u:
 	weir_free_(u);
 	return rc;

@@ -9,6 +9,7 @@
 #include <liburing.h>
 
 #include "kernel/backend.h"
+#include "kernel/sys.h"
 
 /* What op->u.kernel.slot says of an op that has no slot. */
 #define NO_SLOT		UINT32_MAX		/* parked, or not the backend's */
@@ -31,6 +32,8 @@ struct bucket {
 
 struct uring {
 	struct weir_backend be;
+	const struct weir_sys_ops *sys;
+	void *world;			/* of a simulation */
 	struct io_uring ring;
 	struct slot *slots;
 	unsigned n_slots, entries;

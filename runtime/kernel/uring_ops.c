@@ -13,7 +13,6 @@
 #include <sys/socket.h>
 
 #include "kernel/alloc.h"
-#include "kernel/direct.h"
 #include "kernel/uring.h"
 
 #define BATCH		64	/* completions taken out of the queue before any is acted on */
@@ -121,7 +120,7 @@ static struct io_uring_sqe *sqe_get(struct uring *u)
 	if (sqe)
 		return sqe;
 	u->stats.enters++;
-	io_uring_submit(&u->ring);	/* its failure shows as NULL again: the caller parks */
+	u->sys->submit(u);	/* its failure shows as NULL again: the caller parks */
 	return io_uring_get_sqe(&u->ring);
 }
 
@@ -227,7 +226,7 @@ bool weir_uring_submit_(struct weir_backend *be, struct weir_op *op)
 	}
 	if (op->def->opcode == WEIR_KOP_CLOSE)
 		return close_begin(u, op);
-	if (weir_direct_(op))
+	if (u->sys->call(u, op))
 		return true;
 	if ((!weir_list_empty_(&u->parked) && !is_internal(op)) || !launch(u, op))
 		park(u, op, place(u, op));
@@ -304,7 +303,7 @@ static bool close_begin(struct uring *u, struct weir_op *op)
 	}
 	cancel_parked_on(u, fd);
 	if (!any_on(u, fd)) {
-		op->res = weir_direct_close_(fd);
+		op->res = u->sys->close(u, fd);
 		return true;
 	}
 	for (i = next_on(u, fd, bucket(u, fd)->first); i != NO_SLOT;
@@ -329,7 +328,7 @@ static void close_those_free(struct uring *u)
 		weir_list_remove_(l);
 		bucket(u, op->u.kernel.fd)->closing--;
 		count(u, op, -1);
-		op->def->complete(op, weir_direct_close_(op->u.kernel.fd));
+		op->def->complete(op, u->sys->close(u, op->u.kernel.fd));
 	}
 }
 

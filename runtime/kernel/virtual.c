@@ -2,8 +2,8 @@
 /*
  * virtual.c - a backend whose clock stands still until it is moved.
  *
- * Kernel ops are real, they go to the backend inside; time is a number.  The core moves it to the
- * next timer when every task sleeps and no kernel op is in flight, so a test of hours ends in
+ * Kernel ops are real, they go to the backend inside; time is a number.  A turn that would sleep
+ * while no kernel op is in flight moves it to the next timer instead, so a test of hours ends in
  * microseconds, and every run sees the same times.
  */
 #include "kernel/alloc.h"
@@ -12,7 +12,7 @@
 struct virtual {
 	struct weir_backend be;
 	struct weir_backend *inner;
-	uint64_t now;
+	uint64_t now, due;
 };
 
 /* Not 0: a time of 0 is easily mistaken for "none". */
@@ -35,11 +35,17 @@ static void virtual_advance(struct weir_backend *be, uint64_t ns)
 	v->now = weir_time_add(v->now, ns);
 }
 
-/* Real time must not end a turn: what sleeps for a kernel op sleeps until it comes. */
+static void virtual_drop(struct weir_backend *be, int fd)
+{
+	struct weir_backend *inner = virtual_of(be)->inner;
+
+	inner->ops->drop(inner, fd);
+}
+
+/* Not for the backend inside: real time must not end a turn. */
 static void virtual_arm(struct weir_backend *be, uint64_t due)
 {
-	(void)be;
-	(void)due;
+	virtual_of(be)->due = due;
 }
 
 static void virtual_limit(struct weir_backend *be, uint64_t ns)
@@ -69,11 +75,16 @@ static void virtual_cancel(struct weir_backend *be, struct weir_op *op)
 	inner->ops->cancel(inner, op);
 }
 
+/* What sleeps for a kernel op sleeps until it comes. */
 static int virtual_turn(struct weir_backend *be, bool block)
 {
-	struct weir_backend *inner = virtual_of(be)->inner;
+	struct virtual *v = virtual_of(be);
+	struct weir_backend *inner = v->inner;
+	bool jump = block && v->due != WEIR_FOREVER && inner->ops->still(inner);
 
-	return inner->ops->turn(inner, block);
+	if (jump && v->due > v->now)
+		v->now = v->due;
+	return inner->ops->turn(inner, block && !jump);
 }
 
 static bool virtual_busy(struct weir_backend *be)
@@ -81,6 +92,13 @@ static bool virtual_busy(struct weir_backend *be)
 	struct weir_backend *inner = virtual_of(be)->inner;
 
 	return inner->ops->busy(inner);
+}
+
+static bool virtual_still(struct weir_backend *be)
+{
+	struct weir_backend *inner = virtual_of(be)->inner;
+
+	return inner->ops->still(inner);
 }
 
 static void virtual_wake(struct weir_backend *be)
@@ -139,10 +157,12 @@ static const struct weir_backend_ops virtual_ops = {
 	.entropy = virtual_entropy,
 	.submit = virtual_submit,
 	.cancel = virtual_cancel,
+	.drop = virtual_drop,
 	.arm = virtual_arm,
 	.limit = virtual_limit,
 	.turn = virtual_turn,
 	.busy = virtual_busy,
+	.still = virtual_still,
 	.wake = virtual_wake,
 	.fd = virtual_fd,
 	.quiet = virtual_quiet,
@@ -162,6 +182,7 @@ int weir_virtual_new_(struct weir_backend **be, struct weir_backend *inner)
 	v->be.ops = &virtual_ops;
 	v->inner = inner;
 	v->now = START;
+	v->due = WEIR_FOREVER;
 	*be = &v->be;
 	return 0;
 }

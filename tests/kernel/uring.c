@@ -373,7 +373,7 @@ START_TEST(completions_of_no_op_are_counted_and_do_no_harm)
 	struct weir_backend *be;
 	struct uring *u;
 
-	ck_assert_int_eq(weir_uring_new_(&be, 16, 8), 0);
+	ck_assert_int_eq(weir_uring_new_(&be, &weir_linux_, NULL, 16, 8), 0);
 	u = uring_of(be);
 	stranger(u, 5);				/* a slot that is free */
 	stranger(u, 12345);			/* no slot */
@@ -406,7 +406,7 @@ START_TEST(a_stale_completion_ends_no_op)
 	char byte;
 
 	begin();
-	ck_assert_int_eq(weir_uring_new_(&be, 16, 8), 0);
+	ck_assert_int_eq(weir_uring_new_(&be, &weir_linux_, NULL, 16, 8), 0);
 	u = uring_of(be);
 	ck_assert(!be->ops->submit(be, &before));
 	stale = (uint64_t)u->slots[before.u.kernel.slot].generation << 32 | before.u.kernel.slot;
