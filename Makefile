@@ -15,6 +15,11 @@ BUILD      ?= build
 JOBS       ?= $(shell nproc)
 CFLAGS     ?= $(if $(DEBUG),-O0 -g3,-O2 -g)
 
+# On all cores, unless -j says otherwise.
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(JOBS)
+endif
+
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -30,3 +30,6 @@ struct worker {
 	const int *fixed;
 	char *text;
 };
+
+/* GCC looks only at what it compiles, and drops what nobody spawns. */
+static WEIR_CO_DECL(worker) __attribute__((used));
