@@ -81,8 +81,9 @@ DEMOS  := $(wildcard demos/*.c)
 PARTS  := $(wildcard demos/*/*.c)	# of the demo that the directory is named after
 BENCH  := $(wildcard bench/*.c)
 TESTS  := $(filter-out tests/misuse/% tests/cpp/%,$(wildcard tests/*/*.c))
-SOURCES := $(LIB) $(DEMOS) $(PARTS) $(BENCH) $(TESTS) tests/harness.c
-HEADERS := $(wildcard runtime/*/*.h runtime/include/weir/*.h demos/*/*.h tests/*.h tests/*/*.h)
+EXPLORER := $(wildcard tests/explore/kit/*.c)
+SOURCES := $(LIB) $(DEMOS) $(PARTS) $(BENCH) $(TESTS) $(EXPLORER) tests/harness.c
+HEADERS := $(wildcard runtime/*/*.h runtime/include/weir/*.h demos/*/*.h tests/*.h tests/*/*.h tests/*/kit/*.h)
 SCRIPTS := $(wildcard tests/*/run)
 LIBWEIR := $B/libweir.a
 object  = $(1:%.c=$B/obj/%.o)
@@ -93,7 +94,7 @@ all: $(LIBWEIR) $B/libweir.so $(DEMOS:%.c=$B/%)	## the libraries and the demos, 
 tests: $(TESTS:%.c=$B/%)			## the test programs, without running them
 
 $(call object,$(LIB)): ALL_CPPFLAGS += -Iruntime
-$(call object,$(TESTS) tests/harness.c): ALL_CPPFLAGS += -Iruntime -Itests
+$(call object,$(TESTS) $(EXPLORER) tests/harness.c): ALL_CPPFLAGS += -Iruntime -Itests
 
 $(call object,$(SOURCES)): $B/obj/%.o: %.c $B/flags
 	$(call say,CC,$<)
@@ -122,9 +123,21 @@ $(DEMOS:%.c=$B/%) $(BENCH:%.c=$B/%): $B/%: $B/obj/%.o \
 
 $(TESTS:%.c=$B/%): $B/%: $B/obj/%.o $B/obj/tests/harness.o $(LIBWEIR)
 	$(call say,LINK,$@)
-	$Q mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(WRAP_ALLOC) -o $@ $^ $(CHECK_LIBS) $(URING_LIBS)
+	$Q mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(WRAP_ALLOC) -o $@ \
+		$(filter-out %.a,$^) $(filter %.a,$^) $(CHECK_LIBS) $(URING_LIBS)
 
--include $(patsubst %.o,%.d,$(call object,$(SOURCES)))
+# The explorer stands between its programs and pthread and the kernel; and the files of the runtime that
+# threads meet in are compiled once more, so that it sees their atomics.
+EXPLORED = $(patsubst %,$B/explored/runtime/%.o,core/inbox core/loop io/work sync/sem_shared \
+	kernel/uring kernel/uring_ops)
+$(patsubst %.c,$B/%,$(filter tests/explore/%,$(TESTS))): $(call object,$(EXPLORER)) $(EXPLORED)
+$(patsubst %.c,$B/%,$(filter tests/explore/%,$(TESTS))): WRAP_ALLOC += -Wl,@tests/explore/kit/wraps
+$(EXPLORED): ALL_CPPFLAGS += -Iruntime -include tests/explore/kit/points.h
+$(EXPLORED): $B/explored/%.o: %.c $B/flags
+	$(call say,CC,'$< (explored)')
+	$Q mkdir -p $(@D) && $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(patsubst %.o,%.d,$(call object,$(SOURCES)) $(EXPLORED))
 
 # ---- what a person asks for ----
 

@@ -112,6 +112,11 @@ bool test_fail_alloc(unsigned n)
 	return atomic_exchange(&failed, false);
 }
 
+long test_blocks(void)
+{
+	return atomic_load(&live);
+}
+
 /* ---- descriptors ---- */
 
 static unsigned list_fds(bool *open)

@@ -49,6 +49,9 @@ const char *test_report(void);
  */
 bool test_fail_alloc(unsigned n);
 
+/* Blocks of memory that are allocated now. */
+long test_blocks(void);
+
 /* n; where everything is slower, under valgrind or a sanitizer, a tenth of that. */
 unsigned test_some(unsigned n);
 
