@@ -88,7 +88,7 @@ SCRIPTS := $(wildcard tests/*/run)
 LIBWEIR := $B/libweir.a
 object  = $(1:%.c=$B/obj/%.o)
 
-.PHONY: all tests deps check-deps demo check coverage check-all lint bench vectors install clean \
+.PHONY: all tests deps check-deps demo check coverage flakes check-all lint bench vectors install clean \
 	help FORCE
 all: $(LIBWEIR) $B/libweir.so $(DEMOS:%.c=$B/%)	## the libraries and the demos, in build/
 tests: $(TESTS:%.c=$B/%)			## the test programs, without running them
@@ -170,6 +170,10 @@ coverage:	## which lines and branches of runtime/ the tests run: at least 95 and
 	@+$(MAKE) --no-print-directory check $(COVERAGE)
 	@tests/coverage $(BUILD)/coverage 95 85
 
+RUNS ?= 100
+flakes: all tests	## the test programs RUNS times on one core, then RUNS times on busy ones
+	@BUILD='$B' tests/flakes $(RUNS) $(if $(CHECK),-k '$(CHECK)') $(TESTS:%.c=$B/%)
+
 # TSan 12 does not know where a kernel of today may put things.
 FIXED_ADDRESSES := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
@@ -201,7 +205,7 @@ lint:		## format, clang-tidy and what the compilers know of coroutines
 		sh -c 'clang-tidy --quiet "$$@" -- $(LINT_FLAGS)' tidy 2>$B/tidy.log || \
 		{ grep -v ' generated' $B/tidy.log; exit 1; }
 	$(call say,LINT,scripts)
-	$Q shellcheck -e SC2016 .ci/run .ci/deps tests/run tests/style tests/coverage $(SCRIPTS) $(wildcard tests/vectors/generate)
+	$Q shellcheck -e SC2016 .ci/run .ci/deps tests/run tests/style tests/coverage tests/flakes $(SCRIPTS) $(wildcard tests/vectors/generate)
 
 bench: $(BENCH:%.c=$B/%)	## measures the runtime in this process
 	$Q $B/bench/core
