@@ -47,7 +47,7 @@ static void watch_complete(struct weir_op *op, int res)
 	}
 	if (res > 0)
 		weir_ctx_cancel_(w->ctx, -ECANCELED, w->cause, "its descriptor");
-	else if (res != -ECANCELED)
+	else	/* no effect if it was called off because ctx is done */
 		weir_ctx_cancel_(w->ctx, -ECANCELED, res, "its descriptor, which failed");
 }
 

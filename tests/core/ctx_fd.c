@@ -455,6 +455,33 @@ START_TEST(of_several_adopted_the_first_gives_the_cause)
 }
 END_TEST
 
+struct closer { struct weir_frame co; int fd; };
+
+static WEIR_CO(closer, self, op)
+{
+	int rc;
+
+	WEIR_AWAIT(rc, weir_close(op, self->fd));
+	WEIR_RETURN(rc);
+}
+WEIR_END
+
+/* Nothing would ever cancel it by that descriptor any more. */
+START_TEST(a_ctx_whose_adopted_descriptor_is_closed_is_cancelled)
+{
+	int p[2];
+
+	begin();
+	ck_assert_int_eq(pipe2(p, O_CLOEXEC), 0);
+	ck_assert_int_eq(weir_ctx_adopt(&ctx, p[0], CAUSE), 0);
+	ck_assert_int_eq(weir_go(weir_loop_group(loop), closer, .fd = p[0]), 0);
+	run();
+	ck_done(-ECANCELED, -ECANCELED);
+	end();
+	close(p[1]);
+}
+END_TEST
+
 START_TEST(what_is_no_descriptor_is_not_adopted)
 {
 	int fd;
@@ -629,6 +656,7 @@ TESTS("ctx_fd",
       one_ctx_cancels_loops_of_other_threads,
       adopted_by_a_ctx_that_is_done_a_descriptor_is_left_alone,
       of_several_adopted_the_first_gives_the_cause,
+      a_ctx_whose_adopted_descriptor_is_closed_is_cancelled,
       what_is_no_descriptor_is_not_adopted,
       a_ctx_may_go_while_the_kernel_still_polls_for_it,
       a_loop_may_go_while_the_kernel_still_polls_for_its_ctxs,

@@ -165,7 +165,8 @@ WEIR_API int weir_ctx_cancel_fd(int fd);
 
 /* ctx is cancelled with cause when fd becomes readable or hangs up: a pidfd, a signalfd, a pressure
  * fd, a ctx fd of another loop.  fd stays the caller's and is not read; keep it open until ctx is
- * done or gone.  Results: 0; -ENOMEM; -EBADF. */
+ * done or gone.  If it can be watched no longer, because weir_close() has closed it, say, ctx is
+ * cancelled with that error as the cause.  Results: 0; -ENOMEM; -EBADF. */
 WEIR_API int weir_ctx_adopt(struct weir_ctx *ctx, int fd, int cause);
 
 /* ---- what the macros call ---- */
