@@ -88,8 +88,8 @@ SCRIPTS := $(wildcard tests/*/run)
 LIBWEIR := $B/libweir.a
 object  = $(1:%.c=$B/obj/%.o)
 
-.PHONY: all tests deps check-deps demo check coverage flakes check-all lint bench vectors install clean \
-	help FORCE
+.PHONY: all tests deps check-deps demo check coverage flakes check-all check-6.1 \
+	lint bench vectors install clean help FORCE
 all: $(LIBWEIR) $B/libweir.so $(DEMOS:%.c=$B/%)	## the libraries and the demos, in build/
 tests: $(TESTS:%.c=$B/%)			## the test programs, without running them
 
@@ -191,6 +191,9 @@ check-all:	## and with every compiler, sanitizer and lint
 	$(call again,lint,lint)
 	@[ ! -e $(BUILD)/failed ] || { echo "failed with: $$(paste -s -d, $(BUILD)/failed)"; exit 1; }
 
+check-6.1: all tests	## the same tests on Debian 12's kernel, in an emulated machine
+	@BUILD='$B' tests/vm/boot $(if $(CHECK),-k '$(CHECK)') $(TESTS:%.c=$B/%)
+
 # The coroutine lint compiles to ISO jumps, whose crossings GCC can see.
 COROUTINES = $(shell grep -l WEIR_END $(SOURCES))
 LINT_FLAGS = -std=gnu17 $(WARN) -Iruntime/include -Iruntime -Itests
@@ -205,7 +208,8 @@ lint:		## format, clang-tidy and what the compilers know of coroutines
 		sh -c 'clang-tidy --quiet "$$@" -- $(LINT_FLAGS)' tidy 2>$B/tidy.log || \
 		{ grep -v ' generated' $B/tidy.log; exit 1; }
 	$(call say,LINT,scripts)
-	$Q shellcheck -e SC2016 .ci/run .ci/deps tests/run tests/style tests/coverage tests/flakes $(SCRIPTS) $(wildcard tests/vectors/generate)
+	$Q shellcheck -e SC2016 .ci/run .ci/deps tests/run tests/style tests/coverage tests/flakes $(SCRIPTS) \
+		$(wildcard tests/vm/* tests/vectors/generate)
 
 bench: $(BENCH:%.c=$B/%)	## measures the runtime in this process
 	$Q $B/bench/core
@@ -227,5 +231,5 @@ clean:		## removes build/
 	rm -rf $(BUILD)
 
 help:		## this list
-	@sed -n 's/^\([a-z-]*\):.*##/\1	/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z0-9.-]*\):.*##/\1	/p' $(MAKEFILE_LIST) | expand -t 16
 endif
