@@ -109,7 +109,7 @@ static int linux_timer_new(struct uring *u)
 	return fd < 0 ? -errno : fd;
 }
 
-static void linux_timer_set(struct uring *u, int fd, uint64_t due)
+static int linux_timer_set(struct uring *u, int fd, uint64_t due)
 {
 	struct itimerspec when = { 0 };
 
@@ -120,7 +120,7 @@ static void linux_timer_set(struct uring *u, int fd, uint64_t due)
 		if (!due)
 			when.it_value.tv_nsec = 1;	/* all zero would disarm */
 	}
-	timerfd_settime(fd, TFD_TIMER_ABSTIME, &when, NULL);
+	return timerfd_settime(fd, TFD_TIMER_ABSTIME, &when, NULL) < 0 ? -errno : 0;
 }
 
 /* ---- calls ---- */

@@ -35,7 +35,7 @@ struct weir_sys_ops {
 
 	/* timerfd_create(2), CLOCK_MONOTONIC; timerfd_settime(2), absolute; FOREVER: off. */
 	int (*timer_new)(struct uring *u);
-	void (*timer_set)(struct uring *u, int fd, uint64_t due);
+	int (*timer_set)(struct uring *u, int fd, uint64_t due);
 
 	/* True: op is a system call that does not block; it was made, the result is in op->res. */
 	bool (*call)(struct uring *u, struct weir_op *op);

@@ -19,6 +19,7 @@
 #define ENTRIES_MIN	8u
 #define OPS_MIN		16u
 #define OPS_SHRUNK	64u	/* no smaller than this because memory is short */
+#define STOP_TURNS	100u	/* without an end, until a ring is given up */
 #define ENOMEM_TRIES	10	/* the kernel gives locked memory back late */
 
 static uint64_t uring_now(struct weir_backend *be)
@@ -156,16 +157,21 @@ static bool past_limit(struct uring *u)
 	return u->limit != WEIR_FOREVER && uring_now(&u->be) >= u->limit;
 }
 
-/* Only before sleeping: while the loop runs it looks at the clock anyway. */
-static void timer_set(struct uring *u)
+/* Only before sleeping: while the loop runs it looks at the clock anyway.  Results: 0; -errno, if a
+ * filter forbids it, and nobody may sleep. */
+static int timer_set(struct uring *u)
 {
 	uint64_t due = u->due < u->limit ? u->due : u->limit;
+	int rc;
 
 	if (due == u->armed)
-		return;
-	u->sys->timer_set(u, u->timer_fd, due);
+		return 0;
+	rc = u->sys->timer_set(u, u->timer_fd, due);
+	if (rc < 0)
+		return rc;
 	u->armed = due;
 	u->stats.timer_sets++;
+	return 0;
 }
 
 static void uring_wake(struct weir_backend *be)
@@ -233,8 +239,8 @@ static int uring_turn(struct weir_backend *be, bool block)
 	block = block && !weir_uring_stirs_(u) && (!kernel_flags(u) || in_vain(u)) &&
 		!past_limit(u);
 	if (block)
-		timer_set(u);
-	if (block || io_uring_sq_ready(&u->ring) || kernel_flags(u))
+		rc = timer_set(u);
+	if (rc == 0 && (block || io_uring_sq_ready(&u->ring) || kernel_flags(u)))
 		rc = enter(u, block);
 	weir_uring_reap_(u);
 	/* The kernel runs few completions a call; take them all, as one turn's. */
@@ -247,22 +253,33 @@ static int uring_turn(struct weir_backend *be, bool block)
 
 /* ---- the backend's own ops ---- */
 
+static bool is_over(const struct weir_op *op)
+{
+	return op->u.kernel.slot == NO_SLOT;
+}
+
 static void own_start(struct uring *u)
 {
 	u->closing = false;
-	read_start(u, &u->timer_op, &timer_def, u->timer_fd, &u->timer_count);
-	read_start(u, &u->wake_op, &wake_def, u->wake_fd, &u->wake_count);
+	if (is_over(&u->timer_op))
+		read_start(u, &u->timer_op, &timer_def, u->timer_fd, &u->timer_count);
+	if (is_over(&u->wake_op))
+		read_start(u, &u->wake_op, &wake_def, u->wake_fd, &u->wake_count);
 }
 
-/* They write into *u: it must outlive them.  Both can be polled, so their cancel cannot hang. */
-static void own_stop(struct uring *u)
+/* They write into *u: it must outlive them.  Both can be polled, so their cancel cannot hang; a
+ * ring that fails and fails is given up.  False: so it was. */
+static bool own_stop(struct uring *u)
 {
+	unsigned turns = u->n_slots + STOP_TURNS;
+
 	u->closing = true;
+	u->due = u->armed = WEIR_FOREVER;	/* no timer matters now */
 	weir_uring_cancel_(&u->be, &u->timer_op);
 	weir_uring_cancel_(&u->be, &u->wake_op);
-	while (u->timer_op.u.kernel.slot != NO_SLOT || u->wake_op.u.kernel.slot != NO_SLOT)
-		if (uring_turn(&u->be, true) < 0)
-			break;
+	while (turns-- && !(is_over(&u->timer_op) && is_over(&u->wake_op)))
+		uring_turn(&u->be, true);
+	return is_over(&u->timer_op) && is_over(&u->wake_op);
 }
 
 /* ---- embedding ---- */
@@ -289,7 +306,11 @@ static int ring_for_a_host(struct uring *u)
 	rc = ring_init(u, &ring, u->n_slots, u->entries, true);
 	if (rc < 0)
 		return rc;
-	own_stop(u);
+	if (!own_stop(u)) {
+		u->sys->ring_exit(u, &ring);
+		own_start(u);
+		return -EIO;
+	}
 	u->sys->ring_exit(u, &u->ring);
 	u->ring = ring;
 	own_start(u);
@@ -340,7 +361,8 @@ static void uring_listen(struct weir_backend *be, bool more)
 
 	if (u->notify_fd < 0)
 		return;
-	timer_set(u);
+	if (timer_set(u) < 0)
+		more = true;	/* the host looks at the clock for us */
 	io_uring_cq_eventfd_toggle(&u->ring, true);
 	atomic_thread_fence(memory_order_seq_cst);
 	if (more || uring_busy(be))
@@ -391,16 +413,18 @@ static void uring_later(struct weir_backend *be, struct weir_msg *msg)
 static void uring_free(struct weir_backend *be)
 {
 	struct uring *u = uring_of(be);
+	bool stopped;
 
 	u->limit = WEIR_FOREVER;
-	own_stop(u);
+	stopped = own_stop(u);
 	u->sys->ring_exit(u, &u->ring);
 	close_fd(u->notify_fd);
 	u->sys->close(u, u->timer_fd);
 	close_fd(u->wake_fd);
 	weir_uring_ops_fini_(u);
 	u->sys->free(u);
-	weir_free_(u);
+	if (stopped)
+		weir_free_(u);
 }
 
 #define OPS								\
@@ -440,6 +464,7 @@ int weir_uring_new_(struct weir_backend **be, const struct weir_sys_ops *sys, vo
 	u->world = world;
 	u->notify_fd = -1;
 	u->due = u->armed = u->limit = WEIR_FOREVER;
+	u->timer_op.u.kernel.slot = u->wake_op.u.kernel.slot = NO_SLOT;
 	ops = ops < OPS_MIN ? OPS_MIN : ops;
 	entries = entries < ENTRIES_MIN ? ENTRIES_MIN : entries > ops ? ops : entries;
 	rc = ring_init_or_smaller(u, &ops, &entries);

@@ -51,6 +51,11 @@ static bool enter_eperm(void)
 	return forbid(SYS_io_uring_enter, EPERM);
 }
 
+static bool timer_eperm(void)
+{
+	return forbid(SYS_timerfd_settime, EPERM);
+}
+
 /* Root is not bound by it. */
 static bool no_locked_memory(void)
 {
@@ -68,8 +73,19 @@ static bool no_descriptors(void)
 
 static struct weir_loop_conf conf;	/* of the loop that is not made */
 
-/* What a child says: the result of weir_loop_new(), then why. */
+/* What a child says: the result of weir_loop_new(), or if that is 0 of a short sleep; and why. */
 struct said { int rc; char why[512]; };
+
+struct nap { struct weir_frame co; };
+
+static WEIR_CO(nap, self, op)
+{
+	int rc;
+
+	WEIR_AWAIT(rc, weir_sleep(op, WEIR_US));
+	WEIR_RETURN(rc);
+}
+WEIR_END
 
 static void try_loop(bool (*refuse)(void), int out)
 {
@@ -79,8 +95,10 @@ static void try_loop(bool (*refuse)(void), int out)
 	if (refuse()) {
 		s.rc = weir_loop_new(&loop, &conf);
 		weir_explain(s.rc, s.why, sizeof s.why);
-		if (s.rc == 0)
+		if (s.rc == 0) {
+			s.rc = weir_run(loop, nap);
 			weir_loop_free(loop);
+		}
 	}
 	if (write(out, &s, sizeof s) != sizeof s)
 		_exit(1);
@@ -118,6 +136,12 @@ START_TEST(a_filter_that_forbids_io_uring_is_named)
 {
 	ck_refused(setup_eperm, -EPERM, "seccomp");
 	ck_refused(enter_eperm, -EPERM, "io_uring_enter");
+}
+END_TEST
+
+START_TEST(a_filter_that_forbids_the_timer_is_an_error_and_no_sleep_without_end)
+{
+	ck_refused(timer_eperm, -EIO, "");
 }
 END_TEST
 
@@ -244,8 +268,10 @@ START_TEST(where_locked_memory_is_short_a_smaller_ring_is_made)
 }
 END_TEST
 
-TESTS("refused", a_filter_that_forbids_io_uring_is_named, a_kernel_without_io_uring_is_named,
-      a_limit_of_locked_memory_is_named_where_it_binds, a_limit_of_descriptors_is_named,
+TESTS("refused", a_filter_that_forbids_io_uring_is_named,
+      a_filter_that_forbids_the_timer_is_an_error_and_no_sleep_without_end,
+      a_kernel_without_io_uring_is_named, a_limit_of_locked_memory_is_named_where_it_binds,
+      a_limit_of_descriptors_is_named,
       a_configuration_out_of_range_is_refused, every_error_has_a_sentence_even_in_little_room,
       without_memory_no_loop_is_made_and_nothing_left,
       without_descriptors_no_loop_is_made_and_nothing_left,

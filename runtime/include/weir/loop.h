@@ -88,7 +88,7 @@ WEIR_API int weir_loop_run(struct weir_loop *loop);
  * The loop's own, made by the first call, while no kernel op is under way and no ctx watches a
  * descriptor: so, first of all.  Poll it level-triggered, never read it.  epoll_wait(2) in this
  * thread may fail with EINTR when there is no signal: wait again.
- * Results: the fd; -EBUSY called too late; -EMFILE, -ENFILE, -ENOMEM. */
+ * Results: the fd; -EBUSY called too late; -EMFILE, -ENFILE, -ENOMEM; -EIO if the ring fails. */
 WEIR_API int weir_loop_fd(struct weir_loop *loop);
 
 /* One turn: takes in completions, runs up to WEIR_TURN_TASKS tasks, submits.  Never blocks.
