@@ -15,6 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "weir/sim.h"
+
 #define TEST_SECONDS	20	/* for one test; CK_TIMEOUT_MULTIPLIER stretches it */
 #define FDS_MAX		1024
 #define SKIPPED		77
@@ -208,14 +210,30 @@ const char *test_report(void)
 	return report;
 }
 
+/* "seed" or "seed:trouble": every loop on a virtual clock has a simulated kernel. */
+static bool simulate(struct weir_sim_conf *sim)
+{
+	const char *text = getenv("WEIR_SIM");
+	char *end;
+
+	if (!text)
+		return false;
+	sim->seed = strtoull(text, &end, 0);
+	sim->trouble = *end == ':' ? (unsigned)strtoul(end + 1, NULL, 0) : WEIR_SIM_LATE;
+	return true;
+}
+
 struct weir_loop *test_loop_conf(const struct weir_loop_conf *conf)
 {
 	struct weir_loop_conf c = *conf;
+	struct weir_sim_conf sim = { 0 };
 	struct weir_loop *loop;
 	char why[512];
 	int rc;
 
 	c.report = keep_report;
+	if (c.virtual_clock && simulate(&sim))
+		c.sim = &sim;
 	rc = weir_loop_new(&loop, &c);
 	ck_assert_msg(rc == 0, "%s", weir_explain(rc, why, sizeof why));
 	return loop;

@@ -16,7 +16,7 @@
 #include "core/loop.h"
 #include "core/watch.h"
 #include "kernel/alloc.h"
-#include "kernel/sys.h"
+#include "kernel/sim.h"
 
 #define OPS_DEFAULT	1024u
 #define OPS_LIMIT	65536u	/* the kernel's completion queue holds 131,072, 2 for each */
@@ -95,11 +95,50 @@ static bool may_doze(const struct weir_loop *loop)
 		!loop->be->ops->advance;
 }
 
+static void append(struct weir_task **first, struct weir_task **last, struct weir_task *t)
+{
+	t->op.u.next_ready = NULL;
+	if (*first)
+		(*last)->op.u.next_ready = t;
+	else
+		*first = t;
+	*last = t;
+}
+
+/* The API promises no order among tasks that are ready at the same time: a simulated kernel may
+ * see to it that nobody relies on one.  Dealt into two heaps, which are put on each other; three
+ * times is any order of eight. */
+static void shuffle(struct weir_loop *loop)
+{
+	uint64_t coins = 0;
+	unsigned n = 0;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		struct weir_task *heap[2] = { NULL, NULL }, *last[2], *t, *next;
+
+		for (t = loop->ready; t; t = next) {
+			next = t->op.u.next_ready;
+			if (n++ % 64 == 0)
+				coins = loop->be->ops->entropy(loop->be);
+			append(&heap[coins & 1], &last[coins & 1], t);
+			coins >>= 1;
+		}
+		if (!heap[0] || !heap[1])
+			continue;
+		last[0]->op.u.next_ready = heap[1];
+		loop->ready = heap[0];
+		loop->last_ready = last[1];
+	}
+}
+
 static void run_tasks(struct weir_loop *loop)
 {
 	struct weir_task *t;
 	unsigned n;
 
+	if (loop->shuffle)
+		shuffle(loop);
 	for (n = 0; n < WEIR_TURN_TASKS && (t = loop->ready); n++) {
 		loop->ready = t->op.u.next_ready;
 		weir_task_resume_(t);
@@ -276,15 +315,33 @@ static int conf_check(struct weir_loop_conf *c)
 	return c->ops > OPS_LIMIT || c->entries > ENTRIES_LIMIT ? -EINVAL : 0;
 }
 
-static int backend_new(struct weir_backend **be, const struct weir_loop_conf *c)
+static int simulated_new(struct weir_loop *loop)
 {
+	const struct weir_loop_conf *c = &loop->conf;
+	struct sim *sim;
+	int rc = weir_sim_new_(&sim, c->sim, c->report, c->report_arg);
+
+	if (rc < 0)
+		return rc;
+	rc = weir_uring_new_(&loop->be, &weir_sim_, sim, c->ops, c->entries);
+	if (rc < 0)
+		weir_sim_free_(sim);
+	loop->shuffle = c->sim->trouble & WEIR_SIM_SHUFFLE;
+	loop->conf.check = true;
+	loop->conf.sim = NULL;		/* not ours to keep */
+	return rc;
+}
+
+static int backend_new(struct weir_loop *loop)
+{
+	const struct weir_loop_conf *c = &loop->conf;
 	struct weir_backend *real;
 	int rc = weir_uring_new_(&real, &weir_linux_, NULL, c->ops, c->entries);
 
-	*be = real;
+	loop->be = real;
 	if (rc < 0 || !c->virtual_clock)
 		return rc;
-	rc = weir_virtual_new_(be, real);
+	rc = weir_virtual_new_(&loop->be, real);
 	if (rc < 0)
 		real->ops->free(real);
 	return rc;
@@ -303,7 +360,7 @@ int weir_loop_new(struct weir_loop **out, const struct weir_loop_conf *conf)
 	rc = conf_check(&loop->conf);
 	if (rc < 0)
 		goto free_loop;
-	rc = backend_new(&loop->be, &loop->conf);
+	rc = loop->conf.sim ? simulated_new(loop) : backend_new(loop);
 	if (rc < 0)
 		goto free_loop;
 	loop->inbox = weir_inbox_new_(loop->be);

@@ -27,6 +27,7 @@ struct weir_loop {
 	struct weir_task *ready, *last_ready;	/* the run queue; last_ready only if ready */
 	uint64_t now;
 	struct weir_backend *be;
+	bool shuffle;			/* ready tasks run in any order */
 	bool told_full;			/* that ops wait for room, once */
 	bool in_turn, embedded, nudged;
 	char *stack;			/* of the turn: what lies below it is a coroutine's local */

@@ -19,6 +19,7 @@
 #include "weir/port.h"
 #include "weir/select.h"
 #include "weir/sem.h"
+#include "weir/sim.h"
 #include "weir/socket.h"
 #include "weir/task.h"
 #include "weir/time.h"

@@ -31,6 +31,7 @@ struct weir_workers {
 	unsigned started, max;		/* threads */
 	unsigned idle;			/* threads at the bell that nobody has called */
 	unsigned calls;			/* that no thread has answered yet */
+	struct weir_list stand_ins;	/* in place of threads, under a simulated kernel */
 	bool closing;
 	char name[16];			/* as much as Linux keeps */
 	pthread_t thread[];
@@ -125,6 +126,101 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
+/* ---- a thread that is none ---- */
+
+/* A simulated kernel has no threads.  What stands in for one takes a step when the kernel says:
+ * begins a job, or runs it from end to end, so that a cancel may come between. */
+struct stand_in {
+	struct weir_msg msg;
+	struct weir_list link;		/* in workers->stand_ins */
+	struct weir_backend *be;
+	struct weir_workers *workers;	/* NULL: they are gone */
+	struct job job;			/* begun, if it has an op */
+};
+
+/* Under the lock, which it lets go of meanwhile. */
+static void run_begun(struct stand_in *t)
+{
+	struct weir_workers *w = t->workers;
+	struct job job = t->job;
+
+	t->job.op = NULL;
+	pthread_mutex_unlock(&w->lock);
+	run(w, &job);
+	pthread_mutex_lock(&w->lock);
+	w->busy--;
+}
+
+/* Under the lock.  False: there was nothing for it to do any more. */
+static bool act(struct stand_in *t)
+{
+	struct weir_workers *w = t->workers;
+
+	if (t->job.op)
+		run_begun(t);
+	else if (!weir_list_empty_(&w->queue))
+		begin(w, &t->job);
+	if (t->job.op || !weir_list_empty_(&w->queue))
+		return true;
+	weir_list_remove_(&t->link);
+	return false;
+}
+
+static void stand_in_acts(struct weir_msg *msg)
+{
+	struct stand_in *t = weir_container_of(msg, struct stand_in, msg);
+	struct weir_workers *w = t->workers;
+	bool more = false;
+
+	if (w) {
+		pthread_mutex_lock(&w->lock);
+		more = act(t);
+		pthread_mutex_unlock(&w->lock);
+	}
+	if (more)
+		t->be->ops->later(t->be, msg);
+	else
+		weir_free_(t);
+}
+
+static bool start_stand_in(struct weir_workers *w, struct weir_backend *be)
+{
+	struct stand_in *t = weir_zalloc_(1, sizeof *t);
+
+	if (!t)
+		return false;
+	t->msg.fn = stand_in_acts;
+	t->be = be;
+	t->workers = w;
+	weir_list_append_(&w->stand_ins, &t->link);
+	be->ops->later(be, &t->msg);
+	return true;
+}
+
+static int call_stand_in(struct weir_workers *w, struct weir_backend *be)
+{
+	struct weir_list *l;
+	unsigned n = 0;
+
+	for (l = w->stand_ins.next; l != &w->stand_ins; l = l->next)
+		n++;
+	return n >= w->max || start_stand_in(w, be) || n ? 0 : -EAGAIN;
+}
+
+/* Under the lock.  Their steps are still to come; what they have begun is waited for, as for
+ * threads. */
+static void let_go_of_stand_ins(struct weir_workers *w)
+{
+	while (!weir_list_empty_(&w->stand_ins)) {
+		struct stand_in *t = weir_container_of(w->stand_ins.next, struct stand_in, link);
+
+		if (t->job.op)
+			run_begun(t);
+		weir_list_remove_(&t->link);
+		t->workers = NULL;
+	}
+}
+
 /* ---- the loop's side ---- */
 
 /* Under the lock.  The new thread inherits the mask: no signal of the program's is for it. */
@@ -157,6 +253,7 @@ static int call_thread(struct weir_workers *w)
 
 static int hand_in(struct weir_workers *w, struct weir_op *op, bool shed)
 {
+	struct weir_backend *be = weir_op_loop(op)->be;
 	unsigned room = w->max + w->bound;
 	int rc;
 
@@ -164,7 +261,7 @@ static int hand_in(struct weir_workers *w, struct weir_op *op, bool shed)
 	if (shed && w->queued + w->busy >= room)
 		rc = -EAGAIN;
 	else
-		rc = call_thread(w);
+		rc = be->ops->later ? call_stand_in(w, be) : call_thread(w);
 	if (rc == 0) {
 		weir_list_append_(&w->queue, &op->u.job.link.queued);
 		count_queued(w, 1);
@@ -290,6 +387,7 @@ int weir_workers_new(struct weir_workers **out, const struct weir_workers_conf *
 	pthread_mutex_init(&w->lock, NULL);	/* of the default kind, as the next: no failure */
 	pthread_cond_init(&w->bell, NULL);
 	weir_list_init_(&w->queue);
+	weir_list_init_(&w->stand_ins);
 	w->max = max;
 	w->bound = conf && conf->queue ? conf->queue : QUEUE_DEFAULT;
 	snprintf(w->name, sizeof w->name, "%s", conf && conf->name ? conf->name : NAME_DEFAULT);
@@ -305,6 +403,7 @@ void weir_workers_free(struct weir_workers *w)
 		return;
 	pthread_mutex_lock(&w->lock);
 	WEIR_CHECK_(!w->queued, "weir_workers_free() with jobs queued", w->name);
+	let_go_of_stand_ins(w);
 	w->closing = true;
 	pthread_cond_broadcast(&w->bell);
 	pthread_mutex_unlock(&w->lock);

@@ -354,7 +354,8 @@ static void uring_quiet(struct weir_backend *be)
 	io_uring_cq_eventfd_toggle(&u->ring, false);
 }
 
-/* Speak again first, then look once more, for what came meanwhile. */
+/* Speak again first, then look once more, for what came meanwhile.  A simulated kernel does nothing
+ * while nobody enters it, so there the host is to come again at once. */
 static void uring_listen(struct weir_backend *be, bool more)
 {
 	struct uring *u = uring_of(be);
@@ -365,7 +366,7 @@ static void uring_listen(struct weir_backend *be, bool more)
 		more = true;	/* the host looks at the clock for us */
 	io_uring_cq_eventfd_toggle(&u->ring, true);
 	atomic_thread_fence(memory_order_seq_cst);
-	if (more || uring_busy(be))
+	if (more || u->sys->still || uring_busy(be))
 		eventfd_write(u->notify_fd, 1);
 }
 

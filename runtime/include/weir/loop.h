@@ -29,6 +29,7 @@ extern "C" {
 #endif
 
 struct weir_loop;
+struct weir_sim_conf;
 
 #define WEIR_TURN_TASKS	128	/* resumes at most before the loop looks at kernel and clock */
 
@@ -41,6 +42,9 @@ struct weir_loop_conf {		/* zero is the default, everywhere */
 	unsigned threads;	/* of the loop's own blocking pool (work.h); 4 */
 	uint64_t seed;		/* of weir_random() and of select's choice; from getrandom(2) */
 	bool virtual_clock;	/* time stands still while anything runs, jumps when all sleep */
+	/* A kernel in memory in place of Linux, for tests: see sim.h.  Its clock is virtual, and
+	 * check is on.  The struct is copied. */
+	const struct weir_sim_conf *sim;
 	bool check;		/* note which await opened each descriptor, to report leaks */
 	/* Receives what the loop has to tell, deadlocks and leaks: a line a call, without the
 	 * newline.  NULL: nothing is told. */

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sim.h - the simulated kernel's two halves: sim.c, the ring, time and trouble; sim_node.c, what a
+ * descriptor stands for and what an operation does to it.
+ */
+#ifndef WEIR_KERNEL_SIM_H
+#define WEIR_KERNEL_SIM_H
+
+#include <liburing.h>
+
+#include "kernel/backend.h"
+#include "kernel/sys.h"
+#include "weir/port.h"
+#include "weir/sim.h"
+
+/* An operation that the kernel has taken.  RUNS: it had its effect, or will have it come what may;
+ * OVER: only its completion is still to be posted. */
+struct sim_req {
+	struct weir_list link;
+	struct io_uring_sqe sqe;
+	enum { SIM_WAITS,
+	       SIM_RUNS,
+	       SIM_OVER } state;
+	int res;
+	uint64_t ripe; /* not before */
+	uint64_t sum;  /* of the bytes it will read */
+	bool internal; /* of the runtime itself */
+};
+
+struct sim_desc;
+struct sim_node;
+
+struct sim {
+	struct weir_sim_conf conf;
+	struct weir_sim_stats stats;
+	uint64_t random, hash, now;
+	unsigned late, cut, again, fail, jump; /* of 256 chances */
+
+	struct weir_list reqs; /* taken and not ended, in the order of arrival */
+	struct weir_list idle;
+	struct sim_req *memory, **pick;
+	int notify; /* the registered eventfd, or -1 */
+	struct weir_msg *steps, **last_step;
+
+	struct weir_list nodes;
+	struct sim_desc **desc; /* by descriptor */
+	size_t n_desc;
+	int base;      /* what the descriptors are duplicates of */
+	uint16_t port; /* the next to be given */
+
+	void (*report)(void *arg, const char *text);
+	void *report_arg;
+};
+
+extern const struct weir_sys_ops weir_sim_;
+
+/* Results: 0; -ENOMEM, -EMFILE, -ENFILE. */
+int weir_sim_new_(struct sim **s, const struct weir_sim_conf *conf,
+		  void (*report)(void *arg, const char *text), void *report_arg);
+void weir_sim_free_(struct sim *s);
+
+/* The simulation behind be; NULL: there is none. */
+struct sim *weir_sim_of_(struct weir_backend *be);
+
+/* ---- luck ---- */
+
+uint64_t weir_sim_random_(struct sim *s);
+
+static inline bool sim_chance(struct sim *s, unsigned of_256)
+{
+	return of_256 && (weir_sim_random_(s) >> 32 & 255) < of_256;
+}
+
+/* 0 to n - 1. */
+static inline uint64_t sim_below(struct sim *s, uint64_t n)
+{
+	return weir_sim_random_(s) % n;
+}
+
+__attribute__((format(printf, 2, 3))) void weir_sim_trace_(struct sim *s, const char *format, ...);
+
+/* ---- sim_node.c ---- */
+
+/* Whether r could have its effect now. */
+bool weir_sim_can_(struct sim *s, const struct sim_req *r);
+/* Its effect: the result.  Only if it can. */
+int weir_sim_do_(struct sim *s, const struct sim_req *r);
+/* True: r is on a descriptor of Linux's. */
+bool weir_sim_foreign_(const struct sim *s, const struct sim_req *r);
+/* What poll(2) should say of that one. */
+short weir_sim_events_(const struct sim_req *r);
+/* When r's timerfd expires, if it reads one; else WEIR_FOREVER. */
+uint64_t weir_sim_expiry_(const struct sim *s, const struct sim_req *r);
+
+int weir_sim_timer_new_(struct sim *s);
+/* Results: 0; -EBADF. */
+int weir_sim_timer_set_(struct sim *s, int fd, uint64_t due, uint64_t period);
+int weir_sim_close_(struct sim *s, int fd);
+/* A call that does not block; see weir_sys_ops.call. */
+bool weir_sim_call_(struct sim *s, struct weir_op *op);
+
+int weir_sim_file_(struct sim *s, const char *path, const void *data, size_t len);
+int weir_sim_content_(struct sim *s, const char *path, void *buf, size_t size);
+
+void weir_sim_nodes_free_(struct sim *s);
+
+#endif

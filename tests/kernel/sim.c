@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* The simulated kernel: what it promises in weir/sim.h, and that the seed decides. */
+#include "harness.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "weir.h"
+
+#define SEEDS	200
+
+static struct weir_loop *sim_loop(uint64_t seed, unsigned trouble)
+{
+	return test_loop_conf(&(struct weir_loop_conf){
+		.sim = &(struct weir_sim_conf){ .seed = seed, .trouble = trouble } });
+}
+
+/* ---- bytes through a pair of sockets ---- */
+
+struct writer {
+	struct weir_frame co;
+	struct weir_write_all wr;
+	int fd;
+	const char *bytes;
+	size_t n;
+	int rc;
+};
+
+static WEIR_CO(writer, self, op)
+{
+	WEIR_CALL(self->rc, self->wr, weir_write_all, .fd = self->fd, .buf = self->bytes,
+		  .len = self->n);
+	if (self->rc < 0)
+		WEIR_RETURN(self->rc);
+	WEIR_AWAIT(self->rc, weir_close(op, self->fd));
+	WEIR_RETURN(self->rc);
+}
+WEIR_END
+
+struct reader {
+	struct weir_frame co;
+	int fd;
+	char buf[100], *got;
+	size_t n;
+	int rc;
+};
+
+static WEIR_CO(reader, self, op)
+{
+	for (;;) {
+		WEIR_AWAIT(self->rc, weir_recv(op, self->fd, self->buf, sizeof self->buf, 0));
+		if (self->rc <= 0)
+			break;
+		memcpy(self->got + self->n, self->buf, (size_t)self->rc);
+		self->n += (size_t)self->rc;
+	}
+	if (self->rc == 0)
+		WEIR_AWAIT(self->rc, weir_close(op, self->fd));
+	WEIR_RETURN(self->rc);
+}
+WEIR_END
+
+static uint64_t transfer(uint64_t seed, unsigned trouble)
+{
+	static char from[3000], to[3001];
+	struct weir_loop *loop = sim_loop(seed, trouble);
+	uint64_t hash;
+	size_t i;
+	int fd[2];
+
+	for (i = 0; i < sizeof from; i++)
+		from[i] = (char)i;
+	memset(to, 0, sizeof to);
+	ck_assert_int_eq(weir_sim_socketpair(loop, fd), 0);
+	ck_assert_int_eq(weir_go(weir_loop_group(loop), writer, .fd = fd[0], .bytes = from,
+				 .n = sizeof from), 0);
+	ck_assert_int_eq(weir_go(weir_loop_group(loop), reader, .fd = fd[1], .got = to), 0);
+	ck_assert_int_eq(weir_loop_run(loop), 0);
+	ck_assert_mem_eq(from, to, sizeof from);
+	hash = weir_sim_hash(loop);
+	test_loop_free(loop);
+	return hash;
+}
+
+START_TEST(bytes_arrive_whole_and_in_order_whatever_the_seed)
+{
+	uint64_t seed;
+
+	for (seed = 0; seed < SEEDS; seed++)
+		ck_assert_uint_ne(transfer(seed, WEIR_SIM_SOUND), 0);
+}
+END_TEST
+
+START_TEST(the_same_seed_is_the_same_run)
+{
+	uint64_t seed, last = 0;
+	unsigned same = 0;
+
+	for (seed = 0; seed < SEEDS; seed++) {
+		uint64_t hash = transfer(seed, WEIR_SIM_SOUND);
+
+		ck_assert_uint_eq(hash, transfer(seed, WEIR_SIM_SOUND));
+		same += hash == last;
+		last = hash;
+	}
+	ck_assert_uint_lt(same, SEEDS / 10);
+}
+END_TEST
+
+TESTS("sim", bytes_arrive_whole_and_in_order_whatever_the_seed, the_same_seed_is_the_same_run)
