@@ -67,7 +67,7 @@ static void print_schedule(void)
 
 	if (!exploring)
 		return;
-	fprintf(stderr, "run it again: EXPLORE='");
+	fprintf(stderr, "after %lu schedules; run it again: EXPLORE='", schedules);
 	for (i = 0; i < step; i++)
 		if (trail[i].taken)
 			fprintf(stderr, "%u:%u ", i, trail[i].taken);
@@ -89,7 +89,7 @@ void explore_fail(const char *format, ...)
 {
 	va_list args;
 
-	fprintf(stderr, "explore: after %lu schedules: ", schedules);
+	fprintf(stderr, "explore: ");
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
@@ -100,11 +100,12 @@ void explore_fail(const char *format, ...)
 	exit(EXIT_FAILURE);
 }
 
-/* weir_bug_() and the like. */
-static void on_abort(int sig)
+/* weir_bug_() and worse. */
+static void on_crash(int sig)
 {
-	(void)sig;
+	signal(sig, SIG_DFL);
 	print_schedule();
+	raise(sig);
 }
 
 void __asan_on_error(void);
@@ -174,7 +175,7 @@ static bool can_go_on(unsigned i)
 /* Whether an event may happen now; idle: no thread can go on. */
 static bool may_happen(const struct explore_event *e, bool idle)
 {
-	if (e == &explore_spurious && !conf.spurious)
+	if (e == &explore_spurious && (!conf.spurious || idle))
 		return false;
 	if (e == &explore_clock && !conf.clock && !idle)
 		return false;
@@ -435,6 +436,7 @@ static void run_once(void (*program)(void))
 static void begin(const struct explore *c)
 {
 	const char *bound = getenv("EXPLORE_BOUND"), *schedule = getenv("EXPLORE");
+	void (*before)(int sig);
 	cpu_set_t one;
 
 	CPU_ZERO(&one);
@@ -453,7 +455,10 @@ static void begin(const struct explore *c)
 		threads[0].state = RUNS;
 		sem_init(&threads[0].go, 0, 0);
 	}
-	signal(SIGABRT, on_abort);
+	signal(SIGABRT, on_crash);
+	before = signal(SIGSEGV, on_crash);
+	if (before != SIG_DFL)	/* a sanitizer knows more */
+		signal(SIGSEGV, before);
 	schedules = longest = depth = 0;
 }
 

@@ -17,11 +17,14 @@ void explore_atomic(const volatile void *p, const char *function);
 #define __atomic_load(p, to, order)	(POINT_(p), __atomic_load(p, to, order))
 #define __atomic_store_n(p, v, order)	(POINT_(p), __atomic_store_n(p, v, order))
 #define __atomic_store(p, v, order)	(POINT_(p), __atomic_store(p, v, order))
+#define __atomic_exchange_n(p, v, order)	(POINT_(p), __atomic_exchange_n(p, v, order))
+#define __atomic_exchange(p, v, to, order)	(POINT_(p), __atomic_exchange(p, v, to, order))
 #define __atomic_fetch_add(p, n, order)	(POINT_(p), __atomic_fetch_add(p, n, order))
 #define __atomic_fetch_sub(p, n, order)	(POINT_(p), __atomic_fetch_sub(p, n, order))
 
 #define __c11_atomic_load(p, order)		(POINT_(p), __c11_atomic_load(p, order))
 #define __c11_atomic_store(p, v, order)		(POINT_(p), __c11_atomic_store(p, v, order))
+#define __c11_atomic_exchange(p, v, order)	(POINT_(p), __c11_atomic_exchange(p, v, order))
 #define __c11_atomic_fetch_add(p, n, order)	(POINT_(p), __c11_atomic_fetch_add(p, n, order))
 #define __c11_atomic_fetch_sub(p, n, order)	(POINT_(p), __c11_atomic_fetch_sub(p, n, order))
 
