@@ -640,9 +640,9 @@ static int sim_timer_new(struct uring *u)
 	return weir_sim_timer_new_(sim_of(u));
 }
 
-static void sim_timer_set(struct uring *u, int fd, uint64_t due)
+static int sim_timer_set(struct uring *u, int fd, uint64_t due)
 {
-	weir_sim_timer_set_(sim_of(u), fd, due, 0);
+	return weir_sim_timer_set_(sim_of(u), fd, due, 0);
 }
 
 static bool sim_call(struct uring *u, struct weir_op *op)
