@@ -525,6 +525,26 @@ START_TEST(a_ctx_may_go_while_the_kernel_still_polls_for_it)
 }
 END_TEST
 
+/* The kernel, which has not seen the poll yet, will find nothing there, and wait. */
+START_TEST(a_stranger_who_reads_the_fd_empty_keeps_no_poll_alive)
+{
+	struct weir_ctx other;
+	eventfd_t count;
+
+	begin();
+	weir_ctx_init(&other, root);
+	ck_assert_int_ge(weir_ctx_fd(&other), 0);
+	ck_assert_uint_eq(loop->watches, 1);
+	weir_ctx_cancel(&other, 0);
+	ck_assert_int_eq(eventfd_read(weir_ctx_fd(&other), &count), 0);
+	weir_ctx_fini(&other);
+	weir_loop_dispatch(loop);
+	weir_loop_dispatch(loop);
+	ck_assert_uint_eq(loop->watches, 0);
+	end();
+}
+END_TEST
+
 START_TEST(a_loop_may_go_while_the_kernel_still_polls_for_its_ctxs)
 {
 	int fd = kit_eventfd();
@@ -659,6 +679,7 @@ TESTS("ctx_fd",
       a_ctx_whose_adopted_descriptor_is_closed_is_cancelled,
       what_is_no_descriptor_is_not_adopted,
       a_ctx_may_go_while_the_kernel_still_polls_for_it,
+      a_stranger_who_reads_the_fd_empty_keeps_no_poll_alive,
       a_loop_may_go_while_the_kernel_still_polls_for_its_ctxs,
       without_a_descriptor_or_memory_there_is_no_fd_and_all_is_as_before,
       more_fds_than_the_ring_has_room_for_all_work_in_turn,

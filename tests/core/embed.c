@@ -108,6 +108,29 @@ WEIR_END
 
 /* ---- quiet ---- */
 
+/* While the loop is at work the kernel does not signal what it completes: the loop will see.  What
+ * comes after its last look and before it listens again must not be lost. */
+START_TEST(what_completes_after_the_last_look_makes_the_fd_readable)
+{
+	int fd = kit_eventfd();
+
+	begin();
+	ck_assert_int_eq(weir_go(weir_loop_group(loop), reads, .fd = fd, .left = 1,
+				 .counts = true), 0);
+	settle();
+	loop->be->ops->quiet(loop->be);
+	loop->be->ops->turn(loop->be, false);
+	eventfd_write(fd, 1);
+	ck_assert(!kit_readable(weir_loop_fd(loop)));
+	loop->be->ops->listen(loop->be, false);
+	ck_assert(kit_readable(weir_loop_fd(loop)));
+	ck_assert_uint_ge(settle(), 1);
+	ck_assert_uint_eq(weir_loop_group(loop)->active, 0);
+	end();
+	close(fd);
+}
+END_TEST
+
 START_TEST(a_loop_without_work_leaves_its_host_alone)
 {
 	begin();
@@ -504,6 +527,7 @@ END_TEST
 
 TESTS("embed",
       a_loop_without_work_leaves_its_host_alone,
+      what_completes_after_the_last_look_makes_the_fd_readable,
       a_host_without_descriptors_is_told_so,
       an_fd_asked_for_when_kernel_ops_are_under_way_is_refused,
       a_timer_wakes_the_host_once,

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -518,6 +519,52 @@ START_TEST(no_descriptor_of_a_loops_is_there_after_exec)
 }
 END_TEST
 
+static int rings_mapped(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[512];
+	int n = 0;
+
+	ck_assert_ptr_nonnull(maps);
+	while (fgets(line, sizeof line, maps))
+		n += strstr(line, "[io_uring]") != NULL;
+	fclose(maps);
+	return n;
+}
+
+/* It could submit what the parent never asked for. */
+START_TEST(a_forked_child_does_not_have_the_memory_of_the_ring)
+{
+	int status;
+	pid_t pid;
+
+	begin();
+	ck_assert_int_gt(rings_mapped(), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		_exit(rings_mapped());
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	end();
+}
+END_TEST
+
+/* An open of a fifo blocks a thread of the kernel's; by itself it would take as many as the user
+ * may have processes. */
+START_TEST(ops_that_block_get_few_threads_of_the_kernels)
+{
+	unsigned most[2] = { 0, 0 };	/* ask, and change nothing */
+	struct weir_backend *be;
+
+	ck_assert_int_eq(weir_uring_new_(&be, &weir_linux_, NULL, 16, 8), 0);
+	ck_assert_int_eq(io_uring_register_iowq_max_workers(&uring_of(be)->ring, most), 0);
+	ck_assert_uint_eq(most[0], 4);
+	ck_assert_uint_eq(most[1], 16);
+	be->ops->free(be);
+}
+END_TEST
+
 /* The polls of 20 ctxs take all room, and are no leaks; the ctxs are, and the read that waits. */
 START_TEST(a_leaked_op_is_reported_though_it_waits_for_room)
 {
@@ -552,4 +599,6 @@ TESTS("uring", thousands_of_ops_go_through_a_ring_of_sixteen, ops_without_room_w
       completions_of_no_op_are_counted_and_do_no_harm, a_stale_completion_ends_no_op,
       signals_disturb_no_op,
       no_descriptor_of_a_loops_is_there_after_exec,
+      a_forked_child_does_not_have_the_memory_of_the_ring,
+      ops_that_block_get_few_threads_of_the_kernels,
       a_leaked_op_is_reported_though_it_waits_for_room)

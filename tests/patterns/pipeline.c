@@ -489,6 +489,61 @@ START_TEST(a_stage_may_route_to_several_edges)
 }
 END_TEST
 
+/* ---- a channel with a past ---- */
+
+struct successor {
+	struct weir_frame co;
+	struct weir_pipeline p;
+	struct weir_stage stage;
+	struct numbers *in;
+	struct squares *out;
+};
+
+static WEIR_CO(successor, self, op)
+{
+	static const struct plan plan = { .uneven = true };
+	int rc;
+
+	weir_pipeline_init(&self->p, weir_op_ctx(op));
+	self->stage = (struct weir_stage){ .ordered = true, .workers = 3 };
+	rc = weir_pipeline_map(&self->p, &self->stage, self->in, self->out, square, n, result,
+			       .plan = &plan);
+	ck_assert_int_eq(rc, 0);
+	WEIR_AWAIT(rc, weir_pipeline_wait(op, &self->p));
+	weir_pipeline_fini(&self->p);
+	WEIR_RETURN(rc);
+}
+WEIR_END
+
+/* Order goes by the numbers of items, which begin with the channel, not with the stage. */
+START_TEST(an_ordered_stage_may_begin_where_others_have_received_before)
+{
+	struct weir_loop *loop = test_loop();
+	struct numbers in;
+	struct squares out;
+	long squared;
+	int i, n;
+
+	ck_assert_int_eq(weir_chan_init(&in, loop, 8), 0);
+	ck_assert_int_eq(weir_chan_init(&out, loop, 8), 0);
+	for (i = 0; i < 5; i++) {
+		ck_assert_int_eq(weir_chan_try_send(&in, &i), 1);
+		ck_assert_int_eq(weir_chan_try_recv(&in, &n), 1);
+	}
+	for (i = 0; i < 8; i++)
+		ck_assert_int_eq(weir_chan_try_send(&in, &i), 1);
+	weir_chan_close(&in);
+	ck_assert_int_eq(weir_run(loop, successor, .in = &in, .out = &out), 0);
+	for (i = 0; i < 8; i++) {
+		ck_assert_int_eq(weir_chan_try_recv(&out, &squared), 1);
+		ck_assert_int_eq(squared, (long)i * i);
+	}
+	weir_chan_fini(&in);
+	weir_chan_fini(&out);
+	test_loop_free(loop);
+}
+END_TEST
+
 /* ---- what is refused ---- */
 
 /* Ends a pipeline without a task; what weir_pipeline_wait() would have returned. */
@@ -618,5 +673,6 @@ TESTS("pipeline", end_of_input_drains_every_edge, an_ordered_stage_keeps_the_ord
       a_result_that_cannot_be_sent_on_is_dropped_by_its_edge, the_slowest_stage_is_named,
       fan_in_closes_after_the_last_producer, a_stage_may_route_to_several_edges,
       a_job_that_says_epipe_is_a_failure_and_no_word_to_stop,
+      an_ordered_stage_may_begin_where_others_have_received_before,
       a_stage_that_makes_no_sense_is_refused, a_stage_for_which_there_is_no_memory_is_not_begun,
       a_stage_that_cannot_be_added_is_the_result_of_the_wait)

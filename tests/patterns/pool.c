@@ -439,6 +439,33 @@ START_TEST(cancelling_the_parent_ctx_aborts_work_in_flight)
 }
 END_TEST
 
+/* It is the worker's already, for the queue's hook it is too late. */
+START_TEST(a_job_that_a_worker_has_just_been_given_is_dropped_by_an_abort)
+{
+	struct weir_pool_conf conf = {
+		.workers = 1, .queue = 1, .drop = note_drop, .arg = &seen,
+	};
+	struct order order = { WORK, 1 };
+	struct weir_loop *loop = test_loop();
+	struct weir_pool_receipt r;
+	struct workshop pool;
+
+	ck_assert_int_eq(weir_pool_init(&pool, weir_loop_ctx(loop), &conf, job, order), 0);
+	weir_loop_dispatch(loop);
+	ck_assert_int_eq(weir_pool_try_submit(&pool, &order), 1);
+	weir_pool_abort(&pool, 0);
+	while (pool.pool.group.active)
+		ck_assert_int_ge(weir_loop_dispatch(loop), 0);
+	weir_pool_fini(&pool, &r);
+	weir_group_fini(&pool.pool.group);
+	ck_assert_uint_eq(r.submitted, 1);
+	ck_assert_uint_eq(r.dropped, 1);
+	ck_assert_int_eq(seen.begun, 0);
+	ck_adds_up(&r);
+	test_loop_free(loop);
+}
+END_TEST
+
 START_TEST(a_pool_starts_all_its_workers_or_none)
 {
 	struct weir_loop *loop = test_loop();
@@ -474,4 +501,5 @@ TESTS("pool", close_finishes_queued_and_running_jobs,
       a_drain_past_its_deadline_aborts_and_names_who_was_late, a_drain_in_time_returns_zero,
       abort_gives_the_cause_and_drops_what_never_ran,
       submit_waits_for_room_and_learns_of_the_failure, results_go_to_a_channel_with_backpressure,
-      cancelling_the_parent_ctx_aborts_work_in_flight, a_pool_starts_all_its_workers_or_none)
+      cancelling_the_parent_ctx_aborts_work_in_flight,
+      a_job_that_a_worker_has_just_been_given_is_dropped_by_an_abort, a_pool_starts_all_its_workers_or_none)
