@@ -88,7 +88,7 @@ SCRIPTS := $(wildcard tests/*/run)
 LIBWEIR := $B/libweir.a
 object  = $(1:%.c=$B/obj/%.o)
 
-.PHONY: all tests deps check-deps demo check coverage flakes check-all check-6.1 \
+.PHONY: all tests deps check-deps demo check models coverage flakes check-all check-6.1 \
 	lint bench vectors install clean help FORCE
 all: $(LIBWEIR) $B/libweir.so $(DEMOS:%.c=$B/%)	## the libraries and the demos, in build/
 tests: $(TESTS:%.c=$B/%)			## the test programs, without running them
@@ -187,12 +187,16 @@ check-all:	## and with every compiler, sanitizer and lint
 	$(call again,address and undefined,check CC=gcc SAN=address$(comma)undefined SCRIPTS=)
 	$(call again,thread,check CC=gcc SAN=thread WRAP='$(FIXED_ADDRESSES)' SCRIPTS=)
 	$(call again,valgrind,check CC=gcc BUILD=$(BUILD)/gcc WERROR=1 WRAP='$(VALGRIND)' SCRIPTS=)
+	$(call again,models,models)
 	$(call again,coverage,coverage)
 	$(call again,lint,lint)
 	@[ ! -e $(BUILD)/failed ] || { echo "failed with: $$(paste -s -d, $(BUILD)/failed)"; exit 1; }
 
 check-6.1: all tests	## the same tests on Debian 12's kernel, in an emulated machine
 	@BUILD='$B' tests/vm/boot $(if $(CHECK),-k '$(CHECK)') $(TESTS:%.c=$B/%)
+
+models:		## what no order of steps may do, by SPIN, if there is one
+	@BUILD='$B' CC='$(CC)' tests/models/check || [ $$? -eq 77 ]
 
 # The coroutine lint compiles to ISO jumps, whose crossings GCC can see.
 COROUTINES = $(shell grep -l WEIR_END $(SOURCES))
@@ -209,7 +213,7 @@ lint:		## format, clang-tidy and what the compilers know of coroutines
 		{ grep -v ' generated' $B/tidy.log; exit 1; }
 	$(call say,LINT,scripts)
 	$Q shellcheck -e SC2016 .ci/run .ci/deps tests/run tests/style tests/coverage tests/flakes $(SCRIPTS) \
-		$(wildcard tests/vm/* tests/vectors/generate)
+		$(wildcard tests/models/check tests/vm/* tests/vectors/generate)
 
 bench: $(BENCH:%.c=$B/%)	## measures the runtime in this process
 	$Q $B/bench/core
