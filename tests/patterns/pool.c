@@ -502,4 +502,5 @@ TESTS("pool", close_finishes_queued_and_running_jobs,
       abort_gives_the_cause_and_drops_what_never_ran,
       submit_waits_for_room_and_learns_of_the_failure, results_go_to_a_channel_with_backpressure,
       cancelling_the_parent_ctx_aborts_work_in_flight,
-      a_job_that_a_worker_has_just_been_given_is_dropped_by_an_abort, a_pool_starts_all_its_workers_or_none)
+      a_job_that_a_worker_has_just_been_given_is_dropped_by_an_abort,
+      a_pool_starts_all_its_workers_or_none)
