@@ -17,6 +17,7 @@
 #include "weir/pipeline.h"
 #include "weir/pool.h"
 #include "weir/port.h"
+#include "weir/seeds.h"
 #include "weir/select.h"
 #include "weir/sem.h"
 #include "weir/sim.h"

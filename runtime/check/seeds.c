@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * seeds.c - weir_check_run(): a test body over many seeds.
+ *
+ * The seeds run one after the other in a child process, which says in shared memory where it is and
+ * what the loop reported; so whatever ends it, the parent knows the seed and says how to run it
+ * again.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/loop.h"
+#include "weir/seeds.h"
+#include "weir/sim.h"
+
+#define FIRST_DEFAULT	1u
+#define SEEDS_DEFAULT	100u
+#define SECONDS_DEFAULT	20u
+#define TWICE_DEFAULT	10u
+#define REPORT_BYTES	16384u	/* of one seed; more is cut off */
+
+struct run {	/* in memory that parent and child share */
+	struct weir_check_conf conf;
+	weir_check_body *body;
+	void *arg;
+	volatile uint64_t at;		/* the seed */
+	bool trace;
+	size_t len;
+	char report[REPORT_BYTES];
+};
+
+/* ---- what is said ---- */
+
+static void hear(void *arg, const char *text)
+{
+	struct run *r = arg;
+	int n = snprintf(r->report + r->len, sizeof r->report - r->len, "%s\n", text);
+
+	r->len += (size_t)n;
+	if (r->len >= sizeof r->report)
+		r->len = sizeof r->report - 1;
+}
+
+static void trace(void *arg, const char *text)
+{
+	(void)arg;
+	fprintf(stderr, "%s\n", text);
+}
+
+/* The program's own command line, as far as it fits. */
+static void say_command(const struct run *r)
+{
+	char line[4096];
+	int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, line, sizeof line - 1), i;
+
+	if (fd >= 0)
+		close(fd);
+	for (i = 0; i + 1 < n; i++)
+		line[i] = line[i] ? line[i] : ' ';
+	line[n < 0 ? 0 : n] = '\0';
+	fprintf(stderr, "weir: check: to run it again: WEIR_SEED=%s:%llu %s\n", r->conf.name,
+		(unsigned long long)r->at, line);
+}
+
+__attribute__((format(printf, 2, 3)))
+static int fail(const struct run *r, const char *format, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "weir: check: %s: seed %llu: ", r->conf.name, (unsigned long long)r->at);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fprintf(stderr, "\n%s", r->report);
+	return 1;
+}
+
+/* ---- one seed ---- */
+
+static int end(struct run *r, struct weir_loop *loop, int rc, uint64_t *hash)
+{
+	struct weir_sim_stats stats = { 0 };
+	bool simulated = weir_sim_stats(loop, &stats) == 0;
+	int left;
+
+	*hash = simulated ? weir_sim_hash(loop) : 0;
+	left = weir_loop_free(loop);
+	if (rc)
+		return fail(r, "returned %d (%s)", rc, rc < 0 ? strerror(-rc) : "not 0");
+	if (left)
+		return fail(r, "%d leaked", left);
+	if (stats.touched)
+		return fail(r, "%llu buffers were changed while the kernel had them",
+			    (unsigned long long)stats.touched);
+	return 0;
+}
+
+static int run_once(struct run *r, uint64_t seed, uint64_t *hash)
+{
+	struct weir_sim_conf sim = {
+		.seed = seed, .trouble = r->conf.trouble, .trace = r->trace ? trace : NULL,
+	};
+	struct weir_loop_conf conf = r->conf.loop;
+	struct weir_loop *loop;
+	char why[512];
+	int rc;
+
+	r->len = 0;
+	*r->report = '\0';
+	conf.seed = seed;
+	conf.check = true;
+	conf.report = hear;
+	conf.report_arg = r;
+	conf.virtual_clock = true;
+	conf.sim = r->conf.real ? NULL : &sim;
+	rc = weir_loop_new(&loop, &conf);
+	if (rc < 0)
+		return fail(r, "no loop: %s", weir_explain(rc, why, sizeof why));
+	rc = r->body(loop, r->arg);
+	return end(r, loop, rc, hash);
+}
+
+static int run_seed(struct run *r, uint64_t seed, bool twice)
+{
+	uint64_t hash, again;
+	int rc;
+
+	r->at = seed;
+	rc = run_once(r, seed, &hash);
+	if (rc || !twice)
+		return rc;
+	rc = run_once(r, seed, &again);
+	return rc == 0 && hash != again ? fail(r, "a second run of it is another run") : rc;
+}
+
+static int run_all(struct run *r)
+{
+	unsigned i;
+	int rc = 0;
+
+	for (i = 0; i < r->conf.seeds && rc == 0; i++)
+		rc = run_seed(r, r->conf.first + i, i % r->conf.twice == 0);
+	return rc;
+}
+
+/* ---- the child ---- */
+
+/* What else exit() would do; handlers that the program has set up are the parent's to run. */
+void __gcov_dump(void) __attribute__((weak));
+void __lsan_do_leak_check(void) __attribute__((weak));
+
+static _Noreturn void child(struct run *r)
+{
+	int rc = run_all(r);
+
+	fflush(stderr);
+	if (__lsan_do_leak_check && rc == 0)
+		__lsan_do_leak_check();
+	if (__gcov_dump)
+		__gcov_dump();
+	_exit(rc);
+}
+
+/* Waits for fd to be closed by the child's end, for as long as seeds go by.  False: they do not. */
+static bool goes_on(const struct run *r, int fd)
+{
+	struct pollfd p = { .fd = fd };
+	uint64_t seed;
+	int n;
+
+	do {
+		seed = r->at;
+		n = poll(&p, 1, (int)r->conf.seconds * 1000);
+	} while ((n == 0 && r->at != seed) || (n < 0 && errno == EINTR));
+	return n > 0;
+}
+
+static int judge(const struct run *r, int status)
+{
+	if (WIFEXITED(status) && WEXITSTATUS(status) <= 1)
+		return WEXITSTATUS(status);	/* it has said why */
+	if (WIFEXITED(status))
+		return fail(r, "the process has ended, with %d", WEXITSTATUS(status));
+	return fail(r, "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+}
+
+static int parent(const struct run *r, pid_t pid, int fd)
+{
+	bool hangs = !goes_on(r, fd);
+	int status, rc;
+
+	if (hangs)
+		kill(pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	if (hangs)
+		rc = fail(r, "nothing moved for %u seconds", r->conf.seconds);
+	else
+		rc = judge(r, status);
+	if (rc)
+		say_command(r);
+	return rc;
+}
+
+static int run_in_child(struct run *r)
+{
+	int fds[2], rc;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		close(fds[0]);
+		child(r);
+	}
+	rc = -errno;
+	close(fds[1]);
+	if (pid > 0)
+		rc = parent(r, pid, fds[0]);
+	close(fds[0]);
+	return rc;
+}
+
+/* ---- what is asked for ---- */
+
+static uint64_t number(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+	char *end;
+	uint64_t n;
+
+	if (!text)
+		return otherwise;
+	n = strtoull(text, &end, 0);
+	return *text && !*end ? n : otherwise;
+}
+
+/* WEIR_SEED=name:seed, or the seed alone for every body. */
+static bool one_seed(const char *name, uint64_t *seed)
+{
+	const char *text = getenv("WEIR_SEED"), *colon = text ? strrchr(text, ':') : NULL;
+
+	if (!text)
+		return false;
+	if (colon && (strncmp(text, name, (size_t)(colon - text)) || name[colon - text]))
+		return false;
+	*seed = strtoull(colon ? colon + 1 : text, NULL, 0);
+	return true;
+}
+
+static void defaults(struct weir_check_conf *c, const char *name)
+{
+	c->name = c->name ? c->name : name;
+	c->first = number("WEIR_FIRST", c->first ? c->first : FIRST_DEFAULT);
+	c->seeds = (unsigned)number("WEIR_SEEDS", c->seeds ? c->seeds : SEEDS_DEFAULT);
+	c->seconds = c->seconds ? c->seconds : SECONDS_DEFAULT;
+	c->twice = c->twice ? c->twice : TWICE_DEFAULT;
+	c->trouble = c->trouble ? c->trouble & ~WEIR_CHECK_CALM : WEIR_SIM_SOUND;
+}
+
+/* Whether the body is to run in this process: for a debugger, or libcheck's own such mode, which
+ * leaves a failed assertion by a jump. */
+static bool in_process(void)
+{
+	const char *fork_ = getenv("CK_FORK");
+
+	return fork_ && !strcmp(fork_, "no");
+}
+
+int weir_check_run_(const struct weir_check_conf *conf, weir_check_body *body, void *arg,
+		    const char *name)
+{
+	struct run *r = mmap(NULL, sizeof *r, PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t seed;
+	int rc;
+
+	if (r == MAP_FAILED)
+		return -errno;
+	if (conf)
+		r->conf = *conf;
+	defaults(&r->conf, name);
+	r->body = body;
+	r->arg = arg;
+	r->trace = number("WEIR_TRACE", 0);
+	if (one_seed(r->conf.name, &seed))
+		rc = run_seed(r, seed, false);
+	else
+		rc = in_process() ? run_all(r) : run_in_child(r);
+	munmap(r, sizeof *r);
+	return rc;
+}

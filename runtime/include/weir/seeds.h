@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * seeds.h - a test body, run over many seeds on simulated kernels; a part of check.h.
+ *
+ *	static int body(struct weir_loop *loop, void *arg)
+ *	{
+ *		return weir_run(loop, my_main, .arg = arg);
+ *	}
+ *
+ *	ck_assert_int_eq(weir_check_run(NULL, body, arg), 0);
+ *
+ * runs body once for each of 100 seeds, each time with a new loop on a simulated kernel (sim.h).
+ * A seed fails if body returns anything but 0 (an error, -EDEADLK among them), if something is left
+ * when the loop is freed, if a buffer was changed while the kernel had it, if the process is killed
+ * or ends (a failed assertion, a signal, a sanitizer), if nothing moves for conf.seconds, or if the
+ * same seed a second time is another run: then something depends on real time, on threads or on
+ * addresses.  The first to fail ends the run; stderr then hears what was wrong, what the loop had
+ * to report, and the command that runs this one seed again, in this process:
+ *
+ *	weir: check: body: seed 17: returned -32 (Broken pipe)
+ *	weir: check: to run it again: WEIR_SEED=body:17 ./my_test
+ *
+ * There, WEIR_TRACE=1 writes down everything that the kernel did.  WEIR_SEEDS=n makes it n seeds
+ * in place of conf.seeds, and WEIR_FIRST=n the first one n.
+ */
+#ifndef WEIR_SEEDS_H
+#define WEIR_SEEDS_H
+
+#include "weir/base.h"
+#include "weir/loop.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_check_conf {	/* zero is the default, everywhere */
+	uint64_t first;		/* seed; 1 */
+	unsigned seeds;		/* 100 */
+	unsigned trouble;	/* as in sim.h; 0 is WEIR_SIM_SOUND, and WEIR_CHECK_CALM none */
+	unsigned seconds;	/* real ones, for one seed; 20 */
+	unsigned twice;		/* of so many seeds one is run twice; 10 */
+	bool real;		/* not simulated: Linux, with a virtual clock */
+	struct weir_loop_conf loop;	/* of each loop; sim, seed, report are set here */
+	const char *name;	/* in place of the body's */
+};
+#define WEIR_CHECK_CALM		(1u << 31)
+
+typedef int weir_check_body(struct weir_loop *loop, void *arg);
+
+/* Not within a loop; the body runs in a child process, but for WEIR_SEED.  conf may be NULL.
+ * Results: 0; 1 a seed failed; -errno it could not be run. */
+#define weir_check_run(conf, body, arg)	weir_check_run_((conf), (body), (arg), #body)
+WEIR_API int weir_check_run_(const struct weir_check_conf *conf, weir_check_body *body, void *arg,
+			     const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * seeds.c - weir_check_run(): which bodies fail, and what is said of them.
+ *
+ * What it says goes to stderr, which each test puts into a file of its own.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "harness.h"
+#include "weir.h"
+
+static char said[1 << 14];
+
+/* A body that is told which seed it runs cannot be had: it counts them. */
+struct tally {
+	unsigned runs;
+	unsigned bad;		/* the run in which it misbehaves, from 1; 0: in none */
+};
+static struct tally *tally;
+
+static void begin(unsigned bad)
+{
+	tally = mmap(NULL, sizeof *tally, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
+	ck_assert_ptr_ne(tally, MAP_FAILED);
+	*tally = (struct tally){ .bad = bad };
+}
+
+static bool is_bad(void)
+{
+	return ++tally->runs == tally->bad;
+}
+
+/* Ten seeds, the first of them twice: the run numbered 6 is that of seed 5. */
+static const struct weir_check_conf ten = { .seeds = 10, .seconds = 1 };
+#define SEED_5	6
+
+static int check(const struct weir_check_conf *conf, weir_check_body *body, const char *name)
+{
+	FILE *file = tmpfile();
+	int err = dup(STDERR_FILENO), rc;
+	size_t n;
+
+	ck_assert_ptr_nonnull(file);
+	dup2(fileno(file), STDERR_FILENO);
+	rc = weir_check_run_(conf, body, NULL, name);
+	dup2(err, STDERR_FILENO);
+	close(err);
+	rewind(file);
+	n = fread(said, 1, sizeof said - 1, file);
+	said[n] = '\0';
+	fclose(file);
+	return rc;
+}
+
+static void check_says(const char *text)
+{
+	ck_assert_msg(strstr(said, text) != NULL, "\"%s\" is not in: %s", text, said);
+}
+
+struct napper {
+	struct weir_frame co;
+	uint64_t ns;
+	int rc, result;
+};
+
+static WEIR_CO(napper, self, op)
+{
+	WEIR_AWAIT(self->rc, weir_sleep(op, self->ns));
+	WEIR_RETURN(self->result);
+}
+WEIR_END
+
+static int nap(struct weir_loop *loop, int result)
+{
+	return weir_run(loop, napper, .ns = WEIR_HOUR, .result = result);
+}
+
+static int naps(struct weir_loop *loop, void *arg)
+{
+	(void)arg;
+	return nap(loop, is_bad() ? -EPROTO : 0);
+}
+
+START_TEST(every_seed_is_run_and_the_first_one_twice)
+{
+	begin(0);
+	ck_assert_int_eq(check(&ten, naps, "naps"), 0);
+	ck_assert_uint_eq(tally->runs, 11);
+	ck_assert_str_eq(said, "");
+}
+END_TEST
+
+START_TEST(the_seed_of_an_error_is_told_and_how_to_run_it_again)
+{
+	begin(SEED_5);
+	ck_assert_int_eq(check(&ten, naps, "naps"), 1);
+	ck_assert_uint_eq(tally->runs, SEED_5);
+	check_says("weir: check: naps: seed 5: returned -71 (Protocol error)");
+	check_says("weir: check: to run it again: WEIR_SEED=naps:5 ");
+	check_says("tests/check/seeds");
+}
+END_TEST
+
+START_TEST(a_seed_is_run_again_in_this_process_by_its_name)
+{
+	begin(0);
+	setenv("WEIR_SEED", "naps:5", 1);
+	ck_assert_int_eq(check(&ten, naps, "naps"), 0);
+	ck_assert_uint_eq(tally->runs, 1);
+	ck_assert_int_eq(check(&ten, naps, "another"), 0);
+	ck_assert_uint_eq(tally->runs, 12);
+	tally->bad = 13;
+	setenv("WEIR_SEED", "7", 1);
+	ck_assert_int_eq(check(&ten, naps, "another"), 1);
+	ck_assert_uint_eq(tally->runs, 13);
+	check_says("another: seed 7: returned");
+	unsetenv("WEIR_SEED");
+}
+END_TEST
+
+START_TEST(and_then_tells_what_the_kernel_did)
+{
+	begin(0);
+	setenv("WEIR_SEED", "5", 1);
+	setenv("WEIR_TRACE", "1", 1);
+	ck_assert_int_eq(check(&ten, naps, "naps"), 0);
+	check_says(" ms  ");
+	unsetenv("WEIR_SEED");
+	unsetenv("WEIR_TRACE");
+}
+END_TEST
+
+START_TEST(the_environment_says_how_many_and_from_where)
+{
+	begin(3);
+	setenv("WEIR_SEEDS", "4", 1);
+	setenv("WEIR_FIRST", "1000", 1);
+	ck_assert_int_eq(check(&ten, naps, "naps"), 1);
+	check_says("seed 1001: returned");
+	tally->bad = tally->runs = 0;
+	ck_assert_int_eq(check(NULL, naps, "naps"), 0);
+	ck_assert_uint_eq(tally->runs, 5);
+	setenv("WEIR_SEEDS", "many", 1);	/* no number: as if it were not there */
+	tally->runs = 0;
+	ck_assert_int_eq(check(&ten, naps, "naps"), 0);
+	ck_assert_uint_eq(tally->runs, 11);
+	unsetenv("WEIR_SEEDS");
+	unsetenv("WEIR_FIRST");
+}
+END_TEST
+
+static int aborts(struct weir_loop *loop, void *arg)
+{
+	(void)arg;
+	if (is_bad())
+		raise(SIGKILL);		/* no handler can see to it that it is told */
+	return nap(loop, 0);
+}
+
+START_TEST(a_seed_that_kills_its_process_is_told)
+{
+	begin(4);
+	ck_assert_int_eq(check(&ten, aborts, "aborts"), 1);
+	check_says("aborts: seed 3: killed by signal 9 (Killed)");
+	check_says("WEIR_SEED=aborts:3 ");
+}
+END_TEST
+
+static int leaves(struct weir_loop *loop, void *arg)
+{
+	(void)arg;
+	if (is_bad())
+		_exit(42);
+	return nap(loop, 0);
+}
+
+START_TEST(a_seed_that_ends_its_process_is_told)
+{
+	begin(SEED_5);
+	ck_assert_int_eq(check(&ten, leaves, "leaves"), 1);
+	check_says("leaves: seed 5: the process has ended, with 42");
+}
+END_TEST
+
+static int hangs(struct weir_loop *loop, void *arg)
+{
+	volatile bool bad = is_bad();
+
+	(void)arg;
+	while (bad)
+		;
+	return nap(loop, 0);
+}
+
+START_TEST(a_seed_that_hangs_is_ended_and_told)
+{
+	begin(SEED_5);
+	ck_assert_int_eq(check(&ten, hangs, "hangs"), 1);
+	check_says("hangs: seed 5: nothing moved for 1 seconds");
+}
+END_TEST
+
+static int leaks(struct weir_loop *loop, void *arg)
+{
+	int fds[2];
+
+	(void)arg;
+	if (is_bad() && weir_sim_socketpair(loop, fds) < 0)
+		return -EMFILE;
+	return nap(loop, 0);
+}
+
+START_TEST(what_a_seed_leaves_behind_is_told)
+{
+	begin(SEED_5);
+	ck_assert_int_eq(check(&ten, leaks, "leaks"), 1);
+	check_says("leaks: seed 5: 2 leaked");
+	check_says("weir: leak: descriptor ");
+}
+END_TEST
+
+/* A chance that is not the seed's. */
+static int gambles(struct weir_loop *loop, void *arg)
+{
+	(void)arg;
+	return weir_run(loop, napper, .ns = ++tally->runs * WEIR_MS);
+}
+
+START_TEST(a_body_whose_run_is_not_the_seeds_alone_is_told)
+{
+	begin(0);
+	ck_assert_int_eq(check(&ten, gambles, "gambles"), 1);
+	check_says("gambles: seed 1: a second run of it is another run");
+}
+END_TEST
+
+struct sender {
+	struct weir_frame co;
+	char text[64];
+	int fd, rc;
+};
+
+static WEIR_CO(sender, self, op)
+{
+	WEIR_AWAIT(self->rc, weir_send(op, self->fd, self->text, sizeof self->text, 0));
+	WEIR_RETURN(self->rc < 0 ? self->rc : 0);
+}
+WEIR_END
+
+struct receiver {
+	struct weir_frame co;
+	struct weir_loop *loop;
+	int fd[2], rc;
+	char buf[64];
+};
+
+static WEIR_CO(receiver, self, op)
+{
+	self->rc = weir_go(weir_loop_group(self->loop), sender, .fd = self->fd[0]);
+	if (self->rc < 0)
+		WEIR_RETURN(self->rc);
+	WEIR_AWAIT(self->rc, weir_recv(op, self->fd[1], self->buf, sizeof self->buf, 0));
+	weir_sim_close(self->loop, self->fd[0]);
+	weir_sim_close(self->loop, self->fd[1]);
+	WEIR_RETURN(self->rc < 0 ? self->rc : 0);
+}
+WEIR_END
+
+static int deadlocks(struct weir_loop *loop, void *arg)
+{
+	int fd[2], rc = weir_sim_socketpair(loop, fd);
+
+	(void)arg;
+	if (rc < 0)
+		return rc;
+	return weir_run(loop, receiver, .loop = loop, .fd = { fd[0], is_bad() ? fd[0] : fd[1] });
+}
+
+START_TEST(a_deadlock_is_told_with_its_stacks)
+{
+	begin(SEED_5);
+	ck_assert_int_eq(check(&(struct weir_check_conf){ .seeds = 10, .trouble = WEIR_CHECK_CALM },
+			       deadlocks, "deadlocks"), 1);
+	check_says("deadlocks: seed 5: returned -35 (Resource deadlock avoided)");
+	check_says("weir_recv(op, self->fd[1]");
+}
+END_TEST
+
+START_TEST(on_linux_a_body_runs_with_a_virtual_clock)
+{
+	begin(0);
+	ck_assert_int_eq(check(&(struct weir_check_conf){ .seeds = 10, .real = true }, naps,
+			       "naps"), 0);
+	ck_assert_uint_eq(tally->runs, 11);
+}
+END_TEST
+
+TESTS("seeds", every_seed_is_run_and_the_first_one_twice,
+      the_seed_of_an_error_is_told_and_how_to_run_it_again,
+      a_seed_is_run_again_in_this_process_by_its_name, and_then_tells_what_the_kernel_did,
+      the_environment_says_how_many_and_from_where, a_seed_that_kills_its_process_is_told,
+      a_seed_that_ends_its_process_is_told, a_seed_that_hangs_is_ended_and_told,
+      what_a_seed_leaves_behind_is_told, a_body_whose_run_is_not_the_seeds_alone_is_told,
+      a_deadlock_is_told_with_its_stacks, on_linux_a_body_runs_with_a_virtual_clock)
