@@ -121,6 +121,7 @@ $(DEMOS:%.c=$B/%) $(BENCH:%.c=$B/%): $B/%: $B/obj/%.o \
 	$(call say,LINK,$@)
 	$Q mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(URING_LIBS) $($(notdir $@)_LIBS)
 
+$(patsubst %.c,$B/%,$(filter tests/faults/%,$(TESTS))): WRAP_ALLOC += -Wl,@tests/faults/wraps
 $(TESTS:%.c=$B/%): $B/%: $B/obj/%.o $B/obj/tests/harness.o $(LIBWEIR)
 	$(call say,LINK,$@)
 	$Q mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(WRAP_ALLOC) -o $@ \

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * faults.h - every fault of one kind, in every scenario, one by one.
+ *
+ * A program of this room is FAULTS("name", KIND, further tests): one test for each scenario, which
+ * is run with its first place failing, then with its second, until it has no further one; with each
+ * of the errors that the place may give; with that place alone failing, and with all after it too.
+ * After each run no memory, descriptor, task or op is left, it has not hung, and its result is an
+ * error that was given or, where nobody need notice, 0.
+ *
+ * A run that fails names itself, and is made alone by
+ *	FAULT="pipeline 7 0 on" CK_FORK=no build/tests/faults/allocations
+ */
+#ifndef FAULTS_H
+#define FAULTS_H
+
+#include "faults/scenarios.h"
+
+#define FDS_SEEN	256
+#define PLACES_MAX	100000u	/* of a scenario, which would not end */
+
+static struct {
+	unsigned faults, runs;
+} total;
+
+static void note_fds(bool *open)
+{
+	int fd;
+
+	for (fd = 0; fd < FDS_SEEN; fd++)
+		open[fd] = __real_fcntl(fd, F_GETFD) >= 0;
+}
+
+/* A ring that is broken for good takes with it what the kernel might still write to: the tasks and
+ * what they hold, see weir_loop_free(). */
+static void bury(const bool *fds)
+{
+	int fd;
+
+	for (fd = 0; fd < FDS_SEEN; fd++)
+		if (!fds[fd])
+			__real_close(fd);
+	weir_list_splice_(&graves, &blocks);
+	n_blocks = 0;
+}
+
+static bool right_result(int rc)
+{
+	if (rc == 0)
+		return !fault.hits || fault.harmless;
+	return fault_gave(rc) || (fault.broken && rc == -EIO);
+}
+
+static void check_run(int rc, unsigned left, const bool *fds)
+{
+	bool now[FDS_SEEN];
+
+	ck_assert_msg(right_result(rc), "%s: result %d, with %s failing", fault.what, rc,
+		      fault.at);
+	if (fault.broken && fault.on && fault.kind == SUBMISSION) {
+		bury(fds);
+		return;
+	}
+	ck_assert_msg(!left || (fault.broken && rc == -EIO),
+		      "%s: %u left in the loop, with %s failing",
+		      fault.what, left, fault.at);
+	ck_assert_msg(!n_blocks, "%s: %ld blocks not freed, with %s failing", fault.what, n_blocks,
+		      fault.at);
+	note_fds(now);
+	ck_assert_msg(memcmp(now, fds, sizeof now) == 0,
+		      "%s: a descriptor left open, with %s failing", fault.what, fault.at);
+}
+
+static void run(const char *name, int (*scenario)(void))
+{
+	bool fds[FDS_SEEN];
+	int rc;
+
+	snprintf(fault.what, sizeof fault.what, "FAULT=\"%s %u %u %s\"", name, fault.nth,
+		 fault.choice, fault.on ? "on" : "once");
+	note_fds(fds);
+	loops_left = n_changed = 0;
+	fault_begin();
+	rc = scenario();
+	fault_end();
+	check_run(rc, loops_left, fds);
+	total.runs++;
+	total.faults += fault.hits;
+}
+
+/* Each error of the nth place; under valgrind one of them.  False: there is no such place. */
+static bool try_place(const char *name, int (*scenario)(void))
+{
+	unsigned from = test_on_valgrind() ? fault.nth % 3 : 0;
+
+	for (fault.choice = from;; fault.choice++) {
+		run(name, scenario);
+		if (!fault.hits)
+			return fault.choice > from || fault.no_such_choice;
+		if (test_on_valgrind())
+			return true;
+	}
+}
+
+static bool replay(const char *name, int (*scenario)(void))
+{
+	const char *asked = getenv("FAULT");
+	char which[32], how[8];
+
+	if (!asked || sscanf(asked, "%31s %u %u %7s", which, &fault.nth, &fault.choice, how) != 4)
+		return false;
+	fault.on = strcmp(how, "on") == 0;
+	if (strcmp(which, name) == 0)
+		run(name, scenario);
+	return true;
+}
+
+static void try_all(enum fault_kind kind, const char *name, int (*scenario)(void))
+{
+	bool more = true;
+
+	count_blocks();
+	signal(SIGALRM, fault_tell);
+	fault.kind = kind;
+	fault.nth = 0;
+	run(name, scenario);	/* with no fault at all */
+	if (replay(name, scenario))
+		return;
+	for (fault.nth = 1; more && fault.nth < PLACES_MAX; fault.nth++) {
+		fault.on = false;
+		more = try_place(name, scenario);
+		fault.on = true;
+		if (more)
+			try_place(name, scenario);
+	}
+	printf("%-12s %5u places %6u faults %6u runs\n", name, fault.nth - 2, total.faults,
+	       total.runs);
+	fflush(stdout);
+}
+
+#define FAULTS(name, kind, ...)								\
+	static const enum fault_kind kind_ = kind;					\
+	SCENARIOS(FAULT_TEST_)								\
+	TESTS(name, SCENARIOS(FAULT_NAME_) __VA_ARGS__)
+#define FAULT_TEST_(scenario)								\
+	START_TEST(scenario##_survives_each_fault)					\
+	{										\
+		try_all(kind_, #scenario, scenario);					\
+	}										\
+	END_TEST
+#define FAULT_NAME_(scenario)	scenario##_survives_each_fault,
+
+#endif
