@@ -133,6 +133,7 @@ EXPLORED = $(patsubst %,$B/explored/runtime/%.o,core/inbox core/loop io/work syn
 	kernel/uring kernel/uring_ops)
 $(patsubst %.c,$B/%,$(filter tests/explore/%,$(TESTS))): $(call object,$(EXPLORER)) $(EXPLORED)
 $(patsubst %.c,$B/%,$(filter tests/explore/%,$(TESTS))): WRAP_ALLOC += -Wl,@tests/explore/kit/wraps
+$(call object,$(EXPLORER)): ALL_CFLAGS += -fno-sanitize=thread
 $(EXPLORED): ALL_CPPFLAGS += -Iruntime -include tests/explore/kit/points.h
 $(EXPLORED): $B/explored/%.o: %.c $B/flags
 	$(call say,CC,'$< (explored)')
@@ -186,7 +187,7 @@ check-all:	## and with every compiler, sanitizer and lint
 	$(call again,clang,check CC=clang BUILD=$(BUILD)/clang WERROR=1 SCRIPTS=)
 	$(call again,debug,check CC=gcc DEBUG=1 SCRIPTS=)
 	$(call again,address and undefined,check CC=gcc SAN=address$(comma)undefined SCRIPTS=)
-	$(call again,thread,check CC=gcc SAN=thread WRAP='$(FIXED_ADDRESSES)' SCRIPTS=)
+	$(call again,thread,check CC=gcc SAN=thread WRAP='$(FIXED_ADDRESSES)' SCRIPTS=tests/explore/run)
 	$(call again,valgrind,check CC=gcc BUILD=$(BUILD)/gcc WERROR=1 WRAP='$(VALGRIND)' SCRIPTS=)
 	$(call again,models,models)
 	$(call again,coverage,coverage)

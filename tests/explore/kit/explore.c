@@ -8,13 +8,14 @@
  * same, which is checked.
  */
 #define _GNU_SOURCE
+#include <linux/futex.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "explore.h"
@@ -34,7 +35,7 @@ int __wrap_pthread_join(pthread_t thread, void **res);
 /* A thread of the kernel's serves one of the program's in each schedule, and is kept. */
 struct thread {
 	pthread_t id;
-	sem_t go;
+	unsigned go;			/* a futex: it is called */
 	void *(*fn)(void *arg);
 	void *arg;
 	enum { UNUSED, RUNS, ENDED } state;
@@ -108,10 +109,19 @@ static void on_crash(int sig)
 	raise(sig);
 }
 
-void __asan_on_error(void);
+__attribute__((visibility("default"))) void __asan_on_error(void);
 void __asan_on_error(void)
 {
 	print_schedule();
+}
+
+__attribute__((visibility("default"))) void __tsan_on_report(void *report);
+void __tsan_on_report(void *report)
+{
+	(void)report;
+	fprintf(stderr, "explore: a data race\n");
+	print_schedule();
+	_exit(EXIT_FAILURE);
 }
 
 /* EXPLORE is a list of step:choice. */
@@ -244,10 +254,18 @@ static unsigned next_thread(bool yield)
 	}
 }
 
+/* Not by what ThreadSanitizer knows: that one thread stops where another goes on must not count as
+ * order between them. */
+static void call(struct thread *t)
+{
+	__atomic_store_n(&t->go, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, &t->go, FUTEX_WAKE_PRIVATE, 1);
+}
+
 static void sleep_until_called(struct thread *t)
 {
-	while (sem_wait(&t->go) < 0)
-		;
+	while (!__atomic_exchange_n(&t->go, 0, __ATOMIC_ACQUIRE))
+		syscall(SYS_futex, &t->go, FUTEX_WAIT_PRIVATE, 0, NULL);
 }
 
 static void pass_on(bool yield)
@@ -258,7 +276,7 @@ static void pass_on(bool yield)
 	if (next == me)
 		return;
 	current = next;
-	sem_post(&threads[next].go);
+	call(&threads[next]);
 	if (!over)
 		sleep_until_called(&threads[me]);
 }
@@ -328,6 +346,23 @@ bool explore_conf_ring(void)
 	return conf.ring;
 }
 
+/* ---- what ThreadSanitizer is told ---- */
+
+__attribute__((weak)) void __tsan_acquire(void *p);
+__attribute__((weak)) void __tsan_release(void *p);
+
+void explore_hand_over(void *p)
+{
+	if (__tsan_release)
+		__tsan_release(p);
+}
+
+void explore_take_over(void *p)
+{
+	if (__tsan_acquire)
+		__tsan_acquire(p);
+}
+
 /* ---- threads ---- */
 
 static void *serve(void *arg)
@@ -336,7 +371,9 @@ static void *serve(void *arg)
 
 	for (;;) {
 		sleep_until_called(t);
+		explore_take_over(t);
 		t->fn(t->arg);
+		explore_hand_over(t);
 		t->state = ENDED;
 		t->what = "has ended";
 		pass_on(false);
@@ -368,11 +405,9 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 	t->arg = arg;
 	t->ready = NULL;
 	t->what = "begins";
-	if (!t->id) {
-		sem_init(&t->go, 0, 0);
-		if (__real_pthread_create(&t->id, NULL, serve, t))
-			explore_fail("no thread to be had");
-	}
+	if (!t->id && __real_pthread_create(&t->id, NULL, serve, t))
+		explore_fail("no thread to be had");
+	explore_hand_over(t);
 	t->state = RUNS;
 	*thread = t->id;
 	explore_point("has made a thread");
@@ -396,6 +431,7 @@ int __wrap_pthread_join(pthread_t thread, void **res)
 	if (i == n_threads)
 		explore_fail("a thread is joined that is none, or twice");
 	explore_wait(has_ended, &threads[i], "joins a thread");
+	explore_take_over(&threads[i]);
 	threads[i].state = UNUSED;
 	if (res)
 		*res = NULL;
@@ -453,7 +489,6 @@ static void begin(const struct explore *c)
 	if (!threads[0].id) {
 		threads[0].id = pthread_self();
 		threads[0].state = RUNS;
-		sem_init(&threads[0].go, 0, 0);
 	}
 	signal(SIGABRT, on_crash);
 	before = signal(SIGSEGV, on_crash);

@@ -10,8 +10,9 @@
  *
  * The runtime is the real one.  pthread and what of the kernel an idle loop uses (eventfds, a
  * timerfd, a ring) are the kit's, put in by the linker: see the file `wraps`.  Memory is
- * sequentially consistent here; what order the compiler and the CPU leave open, ThreadSanitizer
- * looks at.
+ * sequentially consistent here.  Built with ThreadSanitizer, a program is searched for data races
+ * as well: it knows of locks and atomics, but not that threads take turns, so two accesses are a
+ * race if luck alone came between them, in whichever schedule.
  *
  * A schedule fails if the program says so (expect()), if no thread can go on, if one never ends, or
  * if it leaves threads, descriptors, memory or mutexes, or uses one that is gone.  It is then
@@ -57,6 +58,10 @@ bool explore_active(void);
 /* Threads are named by small numbers; the program itself is 0. */
 unsigned explore_self(void);
 bool explore_conf_ring(void);	/* conf.ring */
+
+/* What one thread did before the first, another sees after the second: for ThreadSanitizer. */
+void explore_hand_over(void *p);
+void explore_take_over(void *p);
 
 /* What happens by itself: pthread.c, ring.c. */
 struct explore_event {

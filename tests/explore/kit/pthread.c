@@ -105,6 +105,7 @@ int __wrap_pthread_mutex_lock(pthread_mutex_t *m)
 	find_alive(m);
 	explore_wait(is_free, m, "locks a mutex");
 	find_alive(m)->owner = (int)explore_self();
+	explore_take_over(m);
 	return 0;
 }
 
@@ -114,6 +115,7 @@ static void unlock(pthread_mutex_t *m)
 
 	if (x->owner != (int)explore_self())
 		explore_fail("a mutex is unlocked by a thread that has not locked it");
+	explore_hand_over(m);
 	x->owner = NOBODY;
 }
 

@@ -362,6 +362,7 @@ int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring *ring,
 		;
 	if (r == rings + RINGS_MAX)
 		explore_fail("more than %d rings", RINGS_MAX);
+	explore_take_over(r);
 	memset(r, 0, sizeof *r);
 	memset(ring, 0, sizeof *ring);
 	ring->ring_fd = ring->enter_ring_fd = file_new(&f);
@@ -393,6 +394,7 @@ void ring_exit(struct ring *r)
 	for (q = requests; q < requests + REQUESTS_MAX; q++)
 		if (q->state != FREE && q->ring == r)
 			explore_fail("a ring ends with a request in it");
+	explore_hand_over(r);
 	r->used = false;
 }
 
