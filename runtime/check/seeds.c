@@ -31,8 +31,9 @@
 struct run {	/* in memory that parent and child share */
 	struct weir_check_conf conf;
 	weir_check_body *body;
-	void *arg;
+	const char *name;
 	volatile uint64_t at;		/* the seed */
+	volatile bool said;		/* what was wrong */
 	bool trace;
 	size_t len;
 	char report[REPORT_BYTES];
@@ -68,16 +69,17 @@ static void say_command(const struct run *r)
 	for (i = 0; i + 1 < n; i++)
 		line[i] = line[i] ? line[i] : ' ';
 	line[n < 0 ? 0 : n] = '\0';
-	fprintf(stderr, "weir: check: to run it again: WEIR_SEED=%s:%llu %s\n", r->conf.name,
+	fprintf(stderr, "weir: check: to run it again: WEIR_SEED=%s:%llu %s\n", r->name,
 		(unsigned long long)r->at, line);
 }
 
 __attribute__((format(printf, 2, 3)))
-static int fail(const struct run *r, const char *format, ...)
+static int fail(struct run *r, const char *format, ...)
 {
 	va_list args;
 
-	fprintf(stderr, "weir: check: %s: seed %llu: ", r->conf.name, (unsigned long long)r->at);
+	r->said = true;
+	fprintf(stderr, "weir: check: %s: seed %llu: ", r->name, (unsigned long long)r->at);
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
@@ -126,7 +128,7 @@ static int run_once(struct run *r, uint64_t seed, uint64_t *hash)
 	rc = weir_loop_new(&loop, &conf);
 	if (rc < 0)
 		return fail(r, "no loop: %s", weir_explain(rc, why, sizeof why));
-	rc = r->body(loop, r->arg);
+	rc = r->body(loop, r->conf.arg);
 	return end(r, loop, rc, hash);
 }
 
@@ -185,16 +187,16 @@ static bool goes_on(const struct run *r, int fd)
 	return n > 0;
 }
 
-static int judge(const struct run *r, int status)
+static int judge(struct run *r, int status)
 {
-	if (WIFEXITED(status) && WEXITSTATUS(status) <= 1)
-		return WEXITSTATUS(status);	/* it has said why */
+	if (r->said || status == 0)
+		return r->said;
 	if (WIFEXITED(status))
 		return fail(r, "the process has ended, with %d", WEXITSTATUS(status));
 	return fail(r, "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
 }
 
-static int parent(const struct run *r, pid_t pid, int fd)
+static int parent(struct run *r, pid_t pid, int fd)
 {
 	bool hangs = !goes_on(r, fd);
 	int status, rc;
@@ -261,9 +263,8 @@ static bool one_seed(const char *name, uint64_t *seed)
 	return true;
 }
 
-static void defaults(struct weir_check_conf *c, const char *name)
+static void defaults(struct weir_check_conf *c)
 {
-	c->name = c->name ? c->name : name;
 	c->first = number("WEIR_FIRST", c->first ? c->first : FIRST_DEFAULT);
 	c->seeds = (unsigned)number("WEIR_SEEDS", c->seeds ? c->seeds : SEEDS_DEFAULT);
 	c->seconds = c->seconds ? c->seconds : SECONDS_DEFAULT;
@@ -280,8 +281,7 @@ static bool in_process(void)
 	return fork_ && !strcmp(fork_, "no");
 }
 
-int weir_check_run_(const struct weir_check_conf *conf, weir_check_body *body, void *arg,
-		    const char *name)
+int weir_check_run_(weir_check_body *body, const char *name, const struct weir_check_conf *conf)
 {
 	struct run *r = mmap(NULL, sizeof *r, PROT_READ | PROT_WRITE,
 			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -290,13 +290,12 @@ int weir_check_run_(const struct weir_check_conf *conf, weir_check_body *body, v
 
 	if (r == MAP_FAILED)
 		return -errno;
-	if (conf)
-		r->conf = *conf;
-	defaults(&r->conf, name);
+	r->conf = *conf;
+	defaults(&r->conf);
 	r->body = body;
-	r->arg = arg;
+	r->name = name;
 	r->trace = number("WEIR_TRACE", 0);
-	if (one_seed(r->conf.name, &seed))
+	if (one_seed(r->name, &seed))
 		rc = run_seed(r, seed, false);
 	else
 		rc = in_process() ? run_all(r) : run_in_child(r);

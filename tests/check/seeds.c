@@ -48,7 +48,7 @@ static int check(const struct weir_check_conf *conf, weir_check_body *body, cons
 
 	ck_assert_ptr_nonnull(file);
 	dup2(fileno(file), STDERR_FILENO);
-	rc = weir_check_run_(conf, body, NULL, name);
+	rc = weir_check_run_(body, name, conf);
 	dup2(err, STDERR_FILENO);
 	close(err);
 	rewind(file);
@@ -144,7 +144,7 @@ START_TEST(the_environment_says_how_many_and_from_where)
 	ck_assert_int_eq(check(&ten, naps, "naps"), 1);
 	check_says("seed 1001: returned");
 	tally->bad = tally->runs = 0;
-	ck_assert_int_eq(check(NULL, naps, "naps"), 0);
+	ck_assert_int_eq(check(&(struct weir_check_conf){ 0 }, naps, "naps"), 0);
 	ck_assert_uint_eq(tally->runs, 5);
 	setenv("WEIR_SEEDS", "many", 1);	/* no number: as if it were not there */
 	tally->runs = 0;

@@ -8,8 +8,8 @@
  *
  *	WEIR_POOL(fetchers, struct url);		// struct fetchers takes struct url
  *
- *	rc = weir_pool_init(&self->pool, weir_op_ctx(op), &(struct weir_pool_conf){
- *		.workers = 8, .queue = 64 }, fetch, url);
+ *	rc = weir_pool_init(&self->pool, weir_op_ctx(op), (&(struct weir_pool_conf){
+ *		.workers = 8, .queue = 64 }), fetch, url);
  *	WEIR_AWAIT(n, weir_pool_submit(op, &self->pool, &url));
  *	weir_pool_close(&self->pool);
  *	WEIR_AWAIT(rc, weir_pool_wait(op, &self->pool));

@@ -7,7 +7,7 @@
  *		return weir_run(loop, my_main, .arg = arg);
  *	}
  *
- *	ck_assert_int_eq(weir_check_run(NULL, body, arg), 0);
+ *	ck_assert_int_eq(weir_check_run(body, .arg = arg), 0);
  *
  * runs body once for each of 100 seeds, each time with a new loop on a simulated kernel (sim.h).
  * A seed fails if body returns anything but 0 (an error, -EDEADLK among them), if something is left
@@ -41,17 +41,20 @@ struct weir_check_conf {	/* zero is the default, everywhere */
 	unsigned twice;		/* of so many seeds one is run twice; 10 */
 	bool real;		/* not simulated: Linux, with a virtual clock */
 	struct weir_loop_conf loop;	/* of each loop; sim, seed, report are set here */
-	const char *name;	/* in place of the body's */
+	void *arg;		/* for the body */
 };
 #define WEIR_CHECK_CALM		(1u << 31)
 
 typedef int weir_check_body(struct weir_loop *loop, void *arg);
 
-/* Not within a loop; the body runs in a child process, but for WEIR_SEED.  conf may be NULL.
- * Results: 0; 1 a seed failed; -errno it could not be run. */
-#define weir_check_run(conf, body, arg)	weir_check_run_((conf), (body), (arg), #body)
-WEIR_API int weir_check_run_(const struct weir_check_conf *conf, weir_check_body *body, void *arg,
-			     const char *name);
+/* Fields of the conf by name: weir_check_run(body, .arg = me, .seeds = 1000).  Not within a loop;
+ * the body runs in a child process, but for WEIR_SEED.  Results: 0; 1 a seed failed; -errno it
+ * could not be run. */
+#define weir_check_run(body, ...)	\
+	weir_check_run_((body), #body, &(const struct weir_check_conf){ __VA_ARGS__ })
+
+WEIR_API int weir_check_run_(weir_check_body *body, const char *name,
+			     const struct weir_check_conf *conf);
 
 #ifdef __cplusplus
 }
