@@ -495,6 +495,19 @@ START_TEST(what_is_no_descriptor_is_not_adopted)
 }
 END_TEST
 
+START_TEST(one_that_is_closed_before_the_kernel_has_it_cancels_with_the_error)
+{
+	int fd = kit_eventfd();
+
+	begin();
+	ck_assert_int_eq(weir_ctx_adopt(&ctx, fd, CAUSE), 0);
+	close(fd);
+	run();
+	ck_done(-ECANCELED, -EBADF);
+	end();
+}
+END_TEST
+
 /* ---- ends and shortages ---- */
 
 START_TEST(a_ctx_may_go_while_the_kernel_still_polls_for_it)
@@ -678,6 +691,7 @@ TESTS("ctx_fd",
       of_several_adopted_the_first_gives_the_cause,
       a_ctx_whose_adopted_descriptor_is_closed_is_cancelled,
       what_is_no_descriptor_is_not_adopted,
+      one_that_is_closed_before_the_kernel_has_it_cancels_with_the_error,
       a_ctx_may_go_while_the_kernel_still_polls_for_it,
       a_stranger_who_reads_the_fd_empty_keeps_no_poll_alive,
       a_loop_may_go_while_the_kernel_still_polls_for_its_ctxs,

@@ -628,6 +628,21 @@ START_TEST(a_place_that_is_held_counts_as_a_task)
 }
 END_TEST
 
+static void fini_with_a_place_held(void)
+{
+	begin_group(NULL);
+	weir_go(own, holds);
+	weir_loop_dispatch(loop);
+	weir_group_fini(&group);
+}
+
+START_TEST(no_group_goes_while_a_place_is_held)
+{
+	ck_aborts(fini_with_a_place_held,
+		  "weir_group_fini() of a group that has tasks at tests/core/group.c:");
+}
+END_TEST
+
 TESTS("group",
       the_first_error_is_the_result_and_the_cause,
       an_error_cancels_the_others_at_once,
@@ -652,4 +667,5 @@ TESTS("group",
       raising_the_limit_lets_those_in_who_wait_for_room,
       a_cancelled_wait_for_room_gives_way_to_the_next,
       a_spawn_without_memory_gives_its_place_back,
-      a_place_that_is_held_counts_as_a_task)
+      a_place_that_is_held_counts_as_a_task,
+      no_group_goes_while_a_place_is_held)

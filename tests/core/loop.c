@@ -413,6 +413,17 @@ START_TEST(a_ctx_or_group_left_behind_is_a_leak_and_still_safe_to_end)
 }
 END_TEST
 
+START_TEST(who_wants_no_report_still_learns_how_much_was_left)
+{
+	struct weir_ctx left;
+
+	ck_assert_int_eq(weir_loop_new(&loop, &(struct weir_loop_conf){ .check = true }), 0);
+	weir_ctx_init(&left, weir_loop_ctx(loop));
+	ck_assert_int_eq(weir_loop_free(loop), 1);
+	weir_ctx_fini(&left);
+}
+END_TEST
+
 static bool not_now(struct weir_op *op)
 {
 	(void)op;
@@ -482,8 +493,37 @@ static void leave_an_op_that_does_not_end(void)
 	free_in_vain(2, "weir: leak: memory of 1 kernel ops that have not ended");
 }
 
+static int run_on(void *running)
+{
+	eventfd_write(*(int *)running, 1);
+	while (pause())
+		;
+	return 0;
+}
+
+struct works { struct weir_frame co; int running, rc; };
+
+static WEIR_CO(works, self, op)
+{
+	WEIR_AWAIT(self->rc, weir_work(op, NULL, run_on, &self->running));
+}
+WEIR_END
+
+static void leave_a_job_that_does_not_end(void)
+{
+	eventfd_t count;
+	int running = eventfd(0, EFD_CLOEXEC);
+
+	begin();
+	weir_go(weir_loop_group(loop), works, .running = running);
+	weir_loop_dispatch(loop);
+	eventfd_read(running, &count);
+	free_in_vain(1, "weir: leak: memory of 1 tasks that have not ended");
+}
+
 START_TEST(what_does_not_end_in_time_is_given_up)
 {
+	kit_in_child(leave_a_job_that_does_not_end);
 	kit_in_child(leave_a_task_that_does_not_end);
 	kit_in_child(leave_a_task_that_does_not_listen);
 	kit_in_child(leave_an_op_that_does_not_end);
@@ -509,4 +549,5 @@ TESTS("loop",
       free_counts_tells_and_unwinds_the_tasks_that_are_left,
       cleanup_that_hangs_ends_with_its_shield,
       a_ctx_or_group_left_behind_is_a_leak_and_still_safe_to_end,
+      who_wants_no_report_still_learns_how_much_was_left,
       what_does_not_end_in_time_is_given_up)

@@ -138,12 +138,14 @@ END_TEST
 
 START_TEST(a_group_that_is_done_takes_no_task_and_says_why)
 {
+	struct letter frame = { .letter = 'a' };
 	struct weir_loop *loop = test_loop();
 	struct weir_group g;
 
 	weir_group_init(&g, weir_loop_ctx(loop), NULL);
 	weir_group_cancel(&g, -EXDEV);
 	ck_assert_int_eq(weir_go(&g, letter, .letter = 'a'), -ECANCELED);
+	ck_assert_int_eq(weir_spawn(&g, letter, &frame, sizeof frame, NULL, NULL), -ECANCELED);
 	weir_group_fini(&g);
 
 	weir_group_init(&g, weir_loop_ctx(loop), NULL);

@@ -364,6 +364,35 @@ START_TEST(on_a_descriptor_being_closed_nothing_begins)
 }
 END_TEST
 
+struct adopter { struct weir_frame co; struct weir_ctx *ctx; };
+
+static WEIR_CO(adopter, self, op)
+{
+	ck_assert_int_eq(weir_ctx_adopt(self->ctx, pipe_fds[0], -EXDEV), 0);
+}
+WEIR_END
+
+START_TEST(a_descriptor_being_closed_cancels_the_ctx_that_adopts_it)
+{
+	struct weir_ctx ctx;
+	int one, closed;
+
+	begin();
+	weir_ctx_init(&ctx, weir_loop_ctx(loop));
+	go(reader, .fd = pipe_fds[0], .rc = &one);
+	turn();
+	go(closer, .fd = pipe_fds[0], .rc = &closed);
+	go(adopter, .ctx = &ctx);
+	ck_assert_int_eq(finish(), -ECANCELED);
+	ck_assert_int_eq(weir_ctx_err(&ctx), -ECANCELED);
+	ck_assert_int_eq(weir_ctx_cause(&ctx), -EBADF);
+	ck_assert_int_eq(closed, 0);
+	weir_ctx_fini(&ctx);
+	ck_fd_is_free();
+	end();
+}
+END_TEST
+
 START_TEST(a_close_waits_for_an_op_that_is_being_cancelled)
 {
 	int one, closed = PENDING;
@@ -433,5 +462,6 @@ TESTS("cancel", a_read_that_is_cancelled_leaves_what_comes_then,
       a_read_that_loses_too_late_tells_what_it_read, a_pipe_that_nobody_takes_is_closed,
       of_two_opens_in_a_select_the_loser_is_closed, a_close_ends_every_op_on_the_descriptor,
       a_close_ends_what_the_kernel_has_not_seen_yet, on_a_descriptor_being_closed_nothing_begins,
+      a_descriptor_being_closed_cancels_the_ctx_that_adopts_it,
       a_close_waits_for_an_op_that_is_being_cancelled, a_close_that_waits_is_not_called_off,
       a_close_that_loses_a_select_closes_all_the_same)

@@ -59,6 +59,7 @@ struct at {
 	struct weir_frame co;
 	struct weir_write_all wr;
 	struct weir_read_full rd;
+	struct weir_send_all snd;
 	int fd, n;
 	char buf[8];
 };
@@ -87,6 +88,11 @@ static WEIR_CO(at, self, op)
 	ck_assert_int_eq(self->n, -EINVAL);
 	WEIR_CALL(self->n, self->wr, weir_write_all, .fd = self->fd, .buf = self->buf);
 	ck_assert_int_eq(self->n, 0);
+	WEIR_CALL(self->n, self->snd, weir_send_all, .fd = self->fd, .buf = self->buf,
+		  .len = (size_t)INT_MAX + 1);
+	ck_assert_int_eq(self->n, -EINVAL);
+	WEIR_CALL(self->n, self->snd, weir_send_all, .fd = -1, .buf = self->buf, .len = 1);
+	ck_assert_int_eq(self->n, -EBADF);
 }
 WEIR_END
 

@@ -586,6 +586,20 @@ START_TEST(what_is_no_numeric_address_is_refused)
 }
 END_TEST
 
+START_TEST(without_a_descriptor_left_there_is_no_listener)
+{
+	struct rlimit old, none;
+
+	if (test_on_valgrind())
+		return;
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	none = (struct rlimit){ 0, old.rlim_max };
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ck_assert_int_eq(weir_listen_tcp("127.0.0.1:0", 4), -EMFILE);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+}
+END_TEST
+
 START_TEST(a_listener_is_made_where_one_can_be)
 {
 	int fd = weir_listen_tcp("127.0.0.1:0", 4), unbound, six;
@@ -622,4 +636,5 @@ TESTS("socket", a_client_and_a_server_talk_over_tcp, a_socket_is_bound_and_liste
       a_connect_that_waits_ends_with_its_ctx,
       much_is_sent_and_received_in_as_many_parts_as_it_takes,
       a_buffer_or_address_on_the_coroutines_stack_aborts, numeric_addresses_are_parsed,
-      what_is_no_numeric_address_is_refused, a_listener_is_made_where_one_can_be)
+      what_is_no_numeric_address_is_refused,
+      without_a_descriptor_left_there_is_no_listener, a_listener_is_made_where_one_can_be)

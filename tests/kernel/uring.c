@@ -143,6 +143,30 @@ START_TEST(a_close_drops_what_waits_for_room)
 }
 END_TEST
 
+/* Ops are found by descriptor in as many buckets as there are slots. */
+START_TEST(a_close_leaves_the_ops_on_other_descriptors_alone)
+{
+	int other, one, two, three, closed = PENDING;
+
+	begin_small();
+	other = fcntl(pipe_fds[0], F_DUPFD_CLOEXEC, pipe_fds[0] + 16);
+	ck_assert_int_eq(other, pipe_fds[0] + 16);
+	go(reader, .fd = other, .rc = &one);
+	go(reader, .fd = pipe_fds[0], .rc = &two);
+	turn();
+	go(closer, .fd = other, .rc = &closed);
+	go(reader, .fd = pipe_fds[0], .rc = &three);
+	while (closed == PENDING)
+		turn();
+	ck_assert_int_eq(one, -ECANCELED);
+	ck_assert_int_eq(closed, 0);
+	ck_assert_int_eq(two, PENDING);
+	ck_assert_int_eq(three, PENDING);
+	ck_assert_int_eq(cancel(), -ECANCELED);
+	end_ring();
+}
+END_TEST
+
 struct poster { struct weir_msg msg; pthread_t thread; struct weir_port *port; };
 
 static void posted(struct weir_msg *msg)
@@ -589,6 +613,7 @@ END_TEST
 
 TESTS("uring", thousands_of_ops_go_through_a_ring_of_sixteen, ops_without_room_wait_in_order,
       an_op_that_is_cancelled_without_room_never_begins, a_close_drops_what_waits_for_room,
+      a_close_leaves_the_ops_on_other_descriptors_alone,
       other_threads_are_heard_when_all_room_is_taken,
       a_loop_that_sleeps_while_ops_wait_for_room_says_so,
       a_ctx_fd_is_heard_when_all_room_is_taken,

@@ -445,7 +445,25 @@ struct routed {
 	struct weir_stage gen, route, even, odd;
 	struct numbers all, evens, odds;
 	long *even_sum, *odd_sum;
+	bool stops;	/* at the first odd number */
 };
+
+struct first {
+	struct weir_frame co;
+	struct numbers *in;
+	int n;
+	long *sum;
+};
+
+static WEIR_CO(first, self, op)
+{
+	int rc;
+
+	WEIR_AWAIT(rc, weir_chan_recv(op, self->in, &self->n));
+	*self->sum += self->n;
+	WEIR_RETURN(rc < 0 ? rc : 0);
+}
+WEIR_END
 
 static WEIR_CO(routed, self, op)
 {
@@ -467,7 +485,14 @@ static WEIR_CO(routed, self, op)
 	self->even = (struct weir_stage){ .name = "even" };
 	weir_pipeline_each(&self->p, &self->even, &self->evens, count, n, .sum = self->even_sum);
 	self->odd = (struct weir_stage){ .name = "odd" };
-	weir_pipeline_each(&self->p, &self->odd, &self->odds, count, n, .sum = self->odd_sum);
+	if (self->stops) {
+		self->odd.in = weir_chan_any(&self->odds);
+		weir_pipeline_go(&self->p, &self->odd, first, .in = &self->odds,
+				 .sum = self->odd_sum);
+	} else {
+		weir_pipeline_each(&self->p, &self->odd, &self->odds, count, n,
+				   .sum = self->odd_sum);
+	}
 	WEIR_AWAIT(rc, weir_pipeline_wait(op, &self->p));
 	weir_pipeline_fini(&self->p);
 	weir_chan_fini(&self->all);
@@ -485,6 +510,20 @@ START_TEST(a_stage_may_route_to_several_edges)
 	ck_assert_int_eq(weir_run(loop, routed, .even_sum = &even, .odd_sum = &odd), 0);
 	ck_assert_int_eq(even, 2450);
 	ck_assert_int_eq(odd, 2500);
+	test_loop_free(loop);
+}
+END_TEST
+
+/* The router ends with both of its outputs, though only one has hung up. */
+START_TEST(a_stage_that_is_not_wanted_at_one_of_its_edges_ends_without_an_error)
+{
+	struct weir_loop *loop = test_loop();
+	long even = 0, odd = 0;
+
+	ck_assert_int_eq(weir_run(loop, routed, .even_sum = &even, .odd_sum = &odd, .stops = true),
+			 0);
+	ck_assert_int_eq(odd, 1);
+	ck_assert_int_lt(even, 20);
 	test_loop_free(loop);
 }
 END_TEST
@@ -672,6 +711,7 @@ TESTS("pipeline", end_of_input_drains_every_edge, an_ordered_stage_keeps_the_ord
       a_sink_that_has_enough_stops_the_generator,
       a_result_that_cannot_be_sent_on_is_dropped_by_its_edge, the_slowest_stage_is_named,
       fan_in_closes_after_the_last_producer, a_stage_may_route_to_several_edges,
+      a_stage_that_is_not_wanted_at_one_of_its_edges_ends_without_an_error,
       a_job_that_says_epipe_is_a_failure_and_no_word_to_stop,
       an_ordered_stage_may_begin_where_others_have_received_before,
       a_stage_that_makes_no_sense_is_refused, a_stage_for_which_there_is_no_memory_is_not_begun,

@@ -12,7 +12,7 @@
 #include "harness.h"
 #include "weir.h"
 
-enum what { WORK, FAIL, SLEEP, READ_PIPE, STUBBORN };
+enum what { WORK, FAIL, SLEEP, READ_PIPE, STUBBORN, FAIL_IF_CANCELLED };
 
 struct order {
 	enum what what;
@@ -88,6 +88,11 @@ static WEIR_CO(job, self, op)
 		break;
 	case READ_PIPE:
 		WEIR_AWAIT(self->rc, read_pipe(op, &self->doubled));
+		break;
+	case FAIL_IF_CANCELLED:
+		WEIR_AWAIT(self->rc, weir_sleep(op, 10 * WEIR_S));
+		if (self->rc < 0)
+			self->rc = -EIO;
 		break;
 	case STUBBORN:	/* does not hear the cancel until its shield is over */
 		weir_shield(op, &self->shield, WEIR_HOUR);
@@ -291,6 +296,23 @@ START_TEST(a_drain_in_time_returns_zero)
 			     .drain_ns = 20 * WEIR_S + 1, .conf = { .workers = 2, .queue = 4 }), 0);
 	ck_assert_int_eq(result, 0);
 	ck_assert_uint_eq(r.finished, 4);
+	ck_adds_up(&r);
+	test_loop_free(loop);
+}
+END_TEST
+
+START_TEST(a_job_that_fails_as_it_is_cancelled_counts_as_failed)
+{
+	struct order orders[2] = { { FAIL_IF_CANCELLED, 0 }, { SLEEP, 1 } };
+	struct weir_loop *loop = test_loop();
+	struct weir_pool_receipt r;
+	int result = 1;
+
+	ck_assert_int_eq(RUN(loop, &result, &r, .orders = orders, .n = 2, .ending = ABORT,
+			     .settle = WEIR_S, .conf = { .workers = 2, .queue = 2 }), 0);
+	ck_assert_int_eq(result, -EIO);
+	ck_assert_uint_eq(r.failed, 1);
+	ck_assert_uint_eq(r.aborted, 1);
 	ck_adds_up(&r);
 	test_loop_free(loop);
 }
@@ -500,6 +522,7 @@ TESTS("pool", close_finishes_queued_and_running_jobs,
       a_failure_while_draining_turns_the_drain_into_an_abort, abort_ends_kernel_ops_in_flight,
       a_drain_past_its_deadline_aborts_and_names_who_was_late, a_drain_in_time_returns_zero,
       abort_gives_the_cause_and_drops_what_never_ran,
+      a_job_that_fails_as_it_is_cancelled_counts_as_failed,
       submit_waits_for_room_and_learns_of_the_failure, results_go_to_a_channel_with_backpressure,
       cancelling_the_parent_ctx_aborts_work_in_flight,
       a_job_that_a_worker_has_just_been_given_is_dropped_by_an_abort,

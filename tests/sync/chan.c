@@ -2,6 +2,7 @@
 /* chan.c - channels: order, bounds, both ends, what is counted. */
 #include <poll.h>
 
+#include "aborts.h"
 #include "sync/chan_kit.h"
 
 /* ---- bounds ---- */
@@ -371,6 +372,35 @@ START_TEST(a_receiver_may_hang_up_after_the_sender_has_closed)
 }
 END_TEST
 
+static void fini_under_a_receiver(void)
+{
+	struct ints ch;
+	int item, rc;
+
+	begin();
+	make(&ch, 1);
+	go_get(&ch, &item, &rc);
+	weir_chan_fini(&ch);
+}
+
+static void fini_under_a_sender(void)
+{
+	struct ints ch;
+	int rc;
+
+	begin();
+	make(&ch, 0);
+	go_put(&ch, 1, &rc);
+	weir_chan_fini(&ch);
+}
+
+START_TEST(a_channel_may_not_go_while_tasks_wait_for_it)
+{
+	ck_aborts(fini_under_a_receiver, "weir_chan_fini() of a channel that tasks wait for at ");
+	ck_aborts(fini_under_a_sender, "weir_chan_fini() of a channel that tasks wait for at ");
+}
+END_TEST
+
 START_TEST(fini_drops_what_is_buffered)
 {
 	struct ints ch;
@@ -600,6 +630,7 @@ TESTS("chan", of_any_capacity_it_blocks_when_empty_and_when_full,
       send_on_a_closed_channel_returns_epipe_and_is_counted,
       hangup_drops_what_is_buffered_and_ends_both_sides, hangup_ends_a_receiver_that_waits,
       a_receiver_may_hang_up_after_the_sender_has_closed, fini_drops_what_is_buffered,
+      a_channel_may_not_go_while_tasks_wait_for_it,
       a_drop_hook_meets_a_channel_that_is_over,
       a_cancelled_receiver_is_told_so_at_every_await, a_hand_over_before_a_cancel_stands,
       null_is_a_channel_that_is_never_ready, a_try_from_the_host_wakes_its_loop,

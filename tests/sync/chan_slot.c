@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* chan_slot.c - a slot of a channel, kept first and used later: reserve, commit, release. */
+#include "aborts.h"
 #include "sync/chan_kit.h"
 
 struct keep { struct weir_frame co; struct ints *ch; int *rc; };
@@ -299,6 +300,32 @@ START_TEST(a_reservation_on_null_waits)
 }
 END_TEST
 
+static void commit_for_nothing(void)
+{
+	const int item = 1;
+	struct ints ch;
+
+	begin();
+	make(&ch, 1);
+	weir_chan_commit(&ch, &item);
+}
+
+static void release_for_nothing(void)
+{
+	struct ints ch;
+
+	begin();
+	make(&ch, 1);
+	weir_chan_release(&ch);
+}
+
+START_TEST(a_slot_that_was_not_reserved_is_nobodys_to_fill_or_give_back)
+{
+	ck_aborts(commit_for_nothing, "weir_chan_commit() without a reservation at ");
+	ck_aborts(release_for_nothing, "weir_chan_release() without a reservation at ");
+}
+END_TEST
+
 TESTS("chan_slot", a_reserved_slot_is_room_that_nobody_else_gets,
       a_released_slot_goes_to_who_waits_for_room,
       reservations_and_senders_get_room_in_the_order_in_which_they_came,
@@ -308,4 +335,5 @@ TESTS("chan_slot", a_reserved_slot_is_room_that_nobody_else_gets,
       after_close_a_slot_is_worth_nothing_and_the_item_stays_yours,
       a_slot_may_be_released_after_hangup, a_channel_without_slots_has_none_to_reserve,
       a_slot_granted_to_a_task_that_is_cancelled_first_is_given_on,
-      a_cancelled_reservation_leaves_the_line, a_reservation_on_null_waits)
+      a_cancelled_reservation_leaves_the_line, a_reservation_on_null_waits,
+      a_slot_that_was_not_reserved_is_nobodys_to_fill_or_give_back)

@@ -2,6 +2,7 @@
 /* limiter.c - limiters under a loop: taking, reserving, waiting, changing rates. */
 #include <math.h>
 
+#include "aborts.h"
 #include "sync/limiter_kit.h"
 
 /* ---- without waiting ---- */
@@ -481,6 +482,23 @@ START_TEST(who_waits_for_more_than_a_new_burst_still_gets_it)
 }
 END_TEST
 
+static void fini_under_a_waiter(void)
+{
+	static struct ask a = { .n = 1 };
+
+	begin(0, 0);
+	lim.bucket.burst = 1;
+	go(&a);
+	settle();
+	weir_limiter_fini(&lim);
+}
+
+START_TEST(a_limiter_may_not_go_while_tasks_wait_for_it)
+{
+	ck_aborts(fini_under_a_waiter, "weir_limiter_fini() while a task waits");
+}
+END_TEST
+
 TESTS("limiter",
       allow_gives_burst_at_once_and_rate_after,
       after_a_long_stop_there_is_one_burst_and_no_more,
@@ -506,4 +524,5 @@ TESTS("limiter",
       a_wait_at_rate_0_ends_with_its_ctx,
       a_wait_at_rate_0_that_nobody_can_end_is_a_deadlock,
       an_infinite_rate_lets_all_go_who_wait,
-      who_waits_for_more_than_a_new_burst_still_gets_it)
+      who_waits_for_more_than_a_new_burst_still_gets_it,
+      a_limiter_may_not_go_while_tasks_wait_for_it)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* sem.c - semaphores of one loop: weights, order, cancellation, resizing, closing. */
+#include "aborts.h"
 #include "harness.h"
 #include "weir.h"
 
@@ -731,6 +732,25 @@ START_TEST(whatever_happens_permits_add_up)
 }
 END_TEST
 
+static void fini_under_a_waiter(void)
+{
+	static struct ask a;
+
+	begin(0);
+	go(&a, 0);
+	ck_assert_int_eq(a.rc, 0);
+	weir_sem_resize(&sem, 1);
+	ck_assert_int_eq(weir_sem_try_acquire(&sem, 1), 0);
+	go(&a, 1);
+	weir_sem_fini(&sem);
+}
+
+START_TEST(a_semaphore_may_not_go_while_tasks_wait_for_it)
+{
+	ck_aborts(fini_under_a_waiter, "weir_sem_fini() of a semaphore that tasks wait for at ");
+}
+END_TEST
+
 TESTS("sem", permits_are_taken_and_given_back,
       an_acquire_under_a_deadline_gives_up_then_and_not_before,
       more_than_there_are_is_e2big_at_once, a_release_of_more_than_is_held_changes_nothing,
@@ -749,4 +769,5 @@ TESTS("sem", permits_are_taken_and_given_back,
       a_hundred_thousand_who_wait_are_cancelled_at_once, more_permits_serve_who_waits,
       fewer_permits_than_are_held_are_owed_until_released,
       who_waits_for_more_than_are_left_is_refused_and_the_next_goes,
-      close_ends_who_waits_and_all_who_come, whatever_happens_permits_add_up)
+      close_ends_who_waits_and_all_who_come,
+      a_semaphore_may_not_go_while_tasks_wait_for_it, whatever_happens_permits_add_up)
