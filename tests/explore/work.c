@@ -207,8 +207,40 @@ START_TEST(a_loop_ends_with_threads_that_have_just_brought_a_result)
 }
 END_TEST
 
+/* ---- more loops than one ---- */
+
+static void *run_job(void *arg)
+{
+	struct weir_loop *l = loop_new();
+	struct job *j = arg;
+
+	*j = (struct job){ .fn = answer };
+	expect(weir_run(l, works, .job = j) == 0);
+	expect(j->ran == 1 && j->rc == ANSWER);
+	expect(weir_loop_free(l) == 0);
+	return NULL;
+}
+
+static void two_loops(void)
+{
+	const struct weir_workers_conf conf = { .threads = 1 };
+	pthread_t other;
+
+	expect(weir_workers_new(&workers, &conf) == 0);
+	thread_begin(&other, run_job, &jobs[1]);
+	run_job(&jobs[0]);
+	thread_end(other);
+	weir_workers_free(workers);
+}
+
+START_TEST(two_loops_share_a_thread)
+{
+	explore(two_loops, &(struct explore){ .interrupts = 2 });
+}
+END_TEST
+
 TESTS("explore work", a_job_that_is_called_off_runs_once_or_never,
       a_job_that_is_called_off_runs_once_or_never_with_two_threads,
       a_job_that_runs_hears_that_it_is_called_off,
       a_loop_that_dozes_sees_each_result_soon_and_the_last_at_once,
-      a_loop_ends_with_threads_that_have_just_brought_a_result)
+      a_loop_ends_with_threads_that_have_just_brought_a_result, two_loops_share_a_thread)
