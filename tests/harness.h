@@ -26,8 +26,12 @@
 
 int test_main(const char *name, const TTest *const *tests, size_t n);
 
-/* A loop on the virtual clock, with a fixed seed and leak checks; what it reports is kept. */
+/* A loop on the virtual clock, with a fixed seed; what it reports is kept.  TEST_CHECK=1 in the
+ * environment sets conf.check, and fails a test whose loop then thinks of a partial deadlock. */
 struct weir_loop *test_loop(void);
+
+/* As test_loop(), but never with conf.check: no allocation is but for a note. */
+struct weir_loop *test_loop_plain(void);
 
 /* As test_loop(), by conf; its report and report_arg are set. */
 struct weir_loop *test_loop_conf(const struct weir_loop_conf *conf);

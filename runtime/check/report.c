@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * report.c - what a loop can tell of itself: all tasks with their await stacks, deadlocks, leaks.
+ * report.c - what a loop can tell of itself in words: all tasks with their await stacks, leaks.
  *
  * Only reads.  Every task is under a ctx and every ctx is in a tree of the loop's, so nothing is
  * kept for these reports while the loop runs.
@@ -10,21 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/loop.h"
+#include "check/describe.h"
+#include "check/notes.h"
+#include "check/tell.h"
 
-#define LINE_MAX_	512
-
-/* Where a report goes: to a descriptor or to conf.report. */
-struct sink {
-	struct weir_loop *loop;
-	int fd;		/* -1: conf.report */
-	unsigned n;	/* things counted so far */
-};
-
-__attribute__((format(printf, 2, 3)))
-static void say(struct sink *s, const char *format, ...)
+void weir_say_(struct weir_sink *s, const char *format, ...)
 {
-	char line[LINE_MAX_];
+	char line[WEIR_LINE_];
 	va_list args;
 	size_t len;
 
@@ -41,134 +33,137 @@ static void say(struct sink *s, const char *format, ...)
 		return;
 }
 
-static const char *base(const char *path)
-{
-	const char *slash = strrchr(path, '/');
+/* ---- tasks ---- */
 
-	return slash ? slash + 1 : path;
+static void object(struct weir_sink *s, const struct weir_task *t)
+{
+	char what[WEIR_LINE_];
+
+	if (t->op.state == WEIR_OP_WAITS_ && weir_describe_(what, sizeof what, &t->op))
+		weir_say_(s, "     %s", what);
 }
 
-/* One that is neither waiting nor over is about to run, or is the one that asks. */
-static const char *state(const struct weir_task *t)
-{
-	switch (t->op.state) {
-	case WEIR_OP_WAITS_:
-		return t->op.flags & WEIR_OP_CANCELLED_ ? "gives up: " : "waits for: ";
-	case WEIR_OP_DONE_:
-		return "is ready after: ";
-	default:
-		return t->leaf->at ? "runs" : "is new";
-	}
-}
-
-static const char *what(const struct weir_task *t)
-{
-	return t->op.state == WEIR_OP_IDLE_ ? "" : t->op.def->name;
-}
-
-static void arms(struct sink *s, struct weir_task *t)
+static void arms(struct weir_sink *s, const struct weir_task *t)
 {
 	const struct weir_choice *c = &t->op.u.choice;
+	char what[WEIR_LINE_];
 	unsigned i;
 
 	if (t->op.state != WEIR_OP_WAITS_ || !t->op.def->arm_done)
 		return;
-	for (i = 0; i < c->n; i++)
-		say(s, "     arm %u: %s", i,
-		    c->arms[i].op.def ? c->arms[i].op.def->name : "unused");
+	for (i = 0; i < c->n; i++) {
+		const struct weir_op *arm = &c->arms[i].op;
+
+		if (arm->state == WEIR_OP_WAITS_ && weir_describe_(what, sizeof what, arm))
+			weir_say_(s, "     arm %u: %s, %s", i, arm->def->name, what);
+		else
+			weir_say_(s, "     arm %u: %s", i, arm->def ? arm->def->name : "unused");
+	}
 }
 
-static void stack(struct sink *s, struct weir_task *t)
+static void stack(struct weir_sink *s, struct weir_task *t)
 {
 	struct weir_frame *root = weir_task_root_(t), *f;
 	unsigned depth = 0;
 
 	for (f = t->leaf; ; f = f->up.caller) {
 		if (f->at)
-			say(s, "  #%u %s %s:%d  %s", depth, f->at->func, base(f->at->file),
-			    f->at->line, f->at->text);
+			weir_say_(s, "  #%u %s %s:%d  %s", depth, f->at->func,
+				  weir_base_name_(f->at->file), f->at->line, f->at->text);
 		else
-			say(s, "  #%u (has not begun)", depth);
+			weir_say_(s, "  #%u (has not begun)", depth);
 		depth++;
 		if (f == root)
 			break;
 	}
 	if (root->up.made)
-		say(s, "  by %s %s:%d  %s", root->up.made->func, base(root->up.made->file),
-		    root->up.made->line, root->up.made->text);
+		weir_say_(s, "  by %s %s:%d  %s", root->up.made->func,
+			  weir_base_name_(root->up.made->file), root->up.made->line,
+			  root->up.made->text);
+}
+
+void weir_tell_task_(struct weir_sink *s, struct weir_task *t, unsigned number,
+		     void (*more)(struct weir_sink *s, struct weir_task *t))
+{
+	weir_say_(s, "task %u in the group of %s %s%s", number, weir_base_name_(t->group->ctx.made),
+		  weir_task_state_(t), weir_task_op_name_(t));
+	object(s, t);
+	arms(s, t);
+	if (more)
+		more(s, t);
+	stack(s, t);
 }
 
 static void tasks_of(void *arg, struct weir_ctx *ctx)
 {
-	struct sink *s = arg;
+	struct weir_sink *s = arg;
 	struct weir_list *l;
 
-	for (l = ctx->tasks.next; l != &ctx->tasks; l = l->next) {
-		struct weir_task *t = weir_container_of(l, struct weir_task, in_ctx);
+	for (l = ctx->tasks.next; l != &ctx->tasks; l = l->next)
+		weir_tell_task_(s, weir_container_of(l, struct weir_task, in_ctx), ++s->n, NULL);
+}
 
-		say(s, "task %u in the group of %s %s%s", ++s->n, base(t->group->ctx.made),
-		    state(t), what(t));
-		stack(s, t);
-		arms(s, t);
-	}
+void weir_tell_tasks_(struct weir_sink *s)
+{
+	weir_ctx_each_(s->loop, tasks_of, s);
 }
 
 void weir_dump(const struct weir_loop *loop, int fd)
 {
-	struct weir_loop *l = (struct weir_loop *)(uintptr_t)loop;	/* read only, see above */
-	struct sink s = { l, fd, 0 };
+	struct weir_sink s = { (struct weir_loop *)(uintptr_t)loop, fd, 0 };	/* only reads */
 
-	weir_ctx_each_(l, tasks_of, &s);
-}
-
-void weir_report_deadlock_(struct weir_loop *loop)
-{
-	struct sink s = { loop, -1, 0 };
-
-	if (!loop->conf.report)
-		return;
-	say(&s, "weir: all tasks are asleep: deadlock");
-	weir_ctx_each_(loop, tasks_of, &s);
+	weir_tell_tasks_(&s);
 }
 
 /* ---- leaks ---- */
 
 static void leaked_ctx(void *arg, struct weir_ctx *ctx)
 {
-	struct sink *s = arg;
+	struct weir_sink *s = arg;
 
 	if (ctx == &ctx->loop->ctx || ctx == &ctx->loop->group.ctx)
 		return;
 	s->n++;
-	say(s, "weir: leak: a %s made at %s",
-	    ctx->timed ? "ctx with a running timer" : "ctx or group", ctx->made);
+	weir_say_(s, "weir: leak: a %s made at %s",
+		  ctx->timed ? "ctx with a running timer" : "ctx or group", ctx->made);
 }
 
 static void leaked_op(void *arg, struct weir_op *op)
 {
-	struct sink *s = arg;
-	const struct weir_task *t = weir_op_task(op);
+	struct weir_sink *s = arg;
+	const struct weir_point *p = weir_op_task(op)->leaf->at;
 
 	s->n++;
-	say(s, "weir: leak: a kernel op, %s, in flight, of the task in %s", op->def->name,
-	    t->leaf->at ? t->leaf->at->func : "a new frame");
+	if (p)
+		weir_say_(s, "weir: leak: a kernel op in flight, %s, of %s %s:%d  %s",
+			  op->def->name, p->func, p->file, p->line, p->text);
+	else
+		weir_say_(s, "weir: leak: a kernel op in flight, %s, of a new frame",
+			  op->def->name);
+}
+
+static void leaked_port(void *arg, const char *made)
+{
+	struct weir_sink *s = arg;
+
+	s->n++;
+	weir_say_(s, "weir: leak: an open port made at %s", made);
 }
 
 int weir_report_leaks_(struct weir_loop *loop)
 {
-	struct sink s = { loop, -1, 0 };
+	struct weir_sink s = { loop, -1, 0 };
 
 	if (loop->stats.tasks) {
-		say(&s, "weir: leak: %llu tasks when their loop is freed",
-		    (unsigned long long)loop->stats.tasks);
-		weir_ctx_each_(loop, tasks_of, &s);
+		weir_say_(&s, "weir: leak: %llu tasks when their loop is freed",
+			  (unsigned long long)loop->stats.tasks);
+		weir_tell_tasks_(&s);
 	}
 	weir_ctx_each_(loop, leaked_ctx, &s);
 	loop->be->ops->each(loop->be, leaked_op, &s);
-	s.n += (unsigned)loop->stats.ports;
-	if (loop->stats.ports)
-		say(&s, "weir: leak: %llu open ports", (unsigned long long)loop->stats.ports);
+	weir_ports_each_(loop, leaked_port, &s);
 	if (loop->fd_notes)
 		s.n += weir_fd_notes_report_(loop);
+	s.n += weir_notes_leaks_(loop);
 	return (int)s.n;
 }

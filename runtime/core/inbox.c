@@ -125,12 +125,14 @@ void weir_inbox_close_(struct weir_inbox *in)
 
 struct weir_port {
 	struct weir_inbox *inbox;
-	struct weir_loop *loop;	/* the loop's thread only */
+	struct weir_loop *loop;	/* the loop's thread only, as the next */
+	struct weir_list link;	/* in loop->ports, until it is closed or they are gone */
+	const char *made;
 	atomic_uint refs;
 	bool closed;		/* under the inbox's lock */
 };
 
-int weir_port_new(struct weir_port **port, struct weir_loop *loop)
+int weir_port_new_(struct weir_port **port, struct weir_loop *loop, const char *made)
 {
 	struct weir_port *p = weir_alloc_(sizeof *p);
 
@@ -142,6 +144,8 @@ int weir_port_new(struct weir_port **port, struct weir_loop *loop)
 	p->closed = false;
 	atomic_init(&p->refs, 1);
 	loop->stats.ports++;
+	p->made = made;
+	weir_list_append_(&loop->ports, &p->link);
 	*port = p;
 	return 0;
 }
@@ -164,8 +168,18 @@ void weir_port_close(struct weir_port *p)
 	counted = !p->closed && p->inbox->be;	/* the loop may be gone */
 	p->closed = true;
 	pthread_mutex_unlock(&p->inbox->lock);
-	if (counted)
-		p->loop->stats.ports--;
+	if (!counted)
+		return;
+	p->loop->stats.ports--;
+	weir_list_remove_(&p->link);
+}
+
+void weir_ports_each_(struct weir_loop *loop, void (*fn)(void *arg, const char *made), void *arg)
+{
+	struct weir_list *l;
+
+	for (l = loop->ports.next; l != &loop->ports; l = l->next)
+		fn(arg, weir_container_of(l, struct weir_port, link)->made);
 }
 
 void weir_port_ref(struct weir_port *p)

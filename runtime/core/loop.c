@@ -134,6 +134,7 @@ static void shuffle(struct weir_loop *loop)
 
 static void run_tasks(struct weir_loop *loop)
 {
+	weir_resume *const resume = loop->resume;
 	struct weir_task *t;
 	unsigned n;
 
@@ -141,7 +142,7 @@ static void run_tasks(struct weir_loop *loop)
 		shuffle(loop);
 	for (n = 0; n < WEIR_TURN_TASKS && (t = loop->ready); n++) {
 		loop->ready = t->op.u.next_ready;
-		weir_task_resume_(t);
+		resume(t);
 	}
 	loop->stats.resumes += n;
 }
@@ -161,6 +162,8 @@ static int turn(struct weir_loop *loop, bool block)
 	run_inbox(loop);
 	run_afters(loop);
 	run_tasks(loop);
+	if (__builtin_expect(__atomic_load_n(&loop->asked, __ATOMIC_RELAXED), 0))
+		weir_kit_asked_(loop);
 	loop->in_turn = false;
 	return rc < 0 ? -EIO : 0;
 }
@@ -208,6 +211,8 @@ static int turn_or_wait(struct weir_loop *loop)
 	if (due == WEIR_FOREVER && !loop->jobs && !loop->watches && !loop->stats.ports &&
 	    loop->be->ops->still(loop->be))
 		return -EDEADLK;
+	if (loop->notes)
+		due = weir_kit_idle_(loop, due);
 	tell_if_full(loop);
 	doze = may_doze(loop);
 	if (!weir_inbox_sleep_(loop->inbox, doze))
@@ -252,6 +257,7 @@ int weir_loop_run(struct weir_loop *loop)
 
 	if (rc < 0)
 		return rc;
+	loop->hosted = false;
 	while (loop->group.active && rc == 0)
 		rc = turn_or_wait(loop);
 	if (rc == -EDEADLK)
@@ -290,10 +296,12 @@ static void submit(struct weir_loop *loop)
 int weir_loop_dispatch(struct weir_loop *loop)
 {
 	int rc = may_run(loop), left;
+	uint64_t due;
 	bool more;
 
 	if (rc < 0)
 		return rc;
+	loop->hosted = true;
 	loop->be->ops->quiet(loop->be);
 	loop->nudged = false;
 	weir_inbox_awake_(loop->inbox);
@@ -301,7 +309,10 @@ int weir_loop_dispatch(struct weir_loop *loop)
 	left = loop->group.active ? (int)loop->group.active : take_result(loop);
 	submit(loop);
 	more = work_left(loop) || !weir_inbox_sleep_(loop->inbox, false);
-	loop->be->ops->arm(loop->be, weir_wheel_next_(&loop->wheel));
+	due = weir_wheel_next_(&loop->wheel);
+	if (loop->notes && !more)
+		due = weir_kit_idle_(loop, due);
+	loop->be->ops->arm(loop->be, due);
 	loop->be->ops->listen(loop->be, more);
 	return rc < 0 ? rc : left;
 }
@@ -368,7 +379,7 @@ int weir_loop_new(struct weir_loop **out, const struct weir_loop_conf *conf)
 		rc = -ENOMEM;
 		goto free_backend;
 	}
-	rc = loop->conf.check ? weir_fd_notes_init_(loop) : 0;
+	rc = weir_kit_begin_(loop);
 	if (rc < 0)
 		goto unref_inbox;
 	seed = loop->conf.seed ? loop->conf.seed : loop->be->ops->entropy(loop->be);
@@ -379,6 +390,7 @@ int weir_loop_new(struct weir_loop **out, const struct weir_loop_conf *conf)
 	loop->pid = getpid();
 	weir_list_init_(&loop->detached);
 	weir_list_init_(&loop->afters);
+	weir_list_init_(&loop->ports);
 	weir_wheel_init_(&loop->wheel, loop->now);
 	weir_ctx_init_root_(&loop->ctx, loop);
 	weir_group_init_(&loop->group, &loop->ctx, NULL, "its loop");
@@ -478,9 +490,8 @@ int weir_loop_free(struct weir_loop *loop)
 	let_go(&loop->detached);
 	if (!abandoned(loop))
 		weir_slab_fini_(&loop->slab);
+	weir_kit_end_(loop);
 	loop->be->ops->free(loop->be);
-	if (loop->fd_notes)
-		weir_fd_notes_fini_(loop);
 	weir_free_(loop);
 	return leaks;
 }

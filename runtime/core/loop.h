@@ -11,6 +11,7 @@
 
 #include "core/bug.h"
 #include "core/inbox.h"
+#include "core/seen.h"
 #include "core/slab.h"
 #include "core/timers.h"
 #include "kernel/backend.h"
@@ -23,6 +24,8 @@
 struct weir_workers;
 struct weir_fd_notes;
 
+typedef void weir_resume(struct weir_task *t);
+
 struct weir_loop {
 	struct weir_task *ready, *last_ready;	/* the run queue; last_ready only if ready */
 	uint64_t now;
@@ -30,6 +33,8 @@ struct weir_loop {
 	bool shuffle;			/* ready tasks run in any order */
 	bool told_full;			/* that ops wait for room, once */
 	bool in_turn, embedded, nudged;
+	bool hosted;			/* run by weir_loop_dispatch(): others run in between */
+	weir_resume *resume;		/* weir_task_resume_(), or the kit's */
 	char *stack;			/* of the turn: what lies below it is a coroutine's local */
 	unsigned watches;		/* kernel ops that may wake the loop from outside */
 	unsigned jobs;			/* on the blocking pool */
@@ -39,6 +44,7 @@ struct weir_loop {
 	struct weir_group group;
 	struct weir_list detached;	/* ctxs below no other */
 	struct weir_list afters;	/* callbacks to run */
+	struct weir_list ports;		/* open ones */
 	struct weir_wheel wheel;
 	struct weir_slab slab;
 	struct weir_inbox *inbox;
@@ -46,6 +52,10 @@ struct weir_loop {
 	struct weir_workers *workers;	/* made at first use by io/work.c, which says */
 	void (*workers_free)(struct weir_workers *w);	/* ... how it goes */
 	struct weir_fd_notes *fd_notes;	/* conf.check: where each descriptor was opened */
+	struct weir_notes *notes;	/* conf.check: the objects, and who uses them */
+	struct weir_task *running;	/* if the kit asked for it, as the next */
+	const struct weir_point *from;	/* where the running task was before this step */
+	bool asked;			/* by a signal, for a dump; read and written atomically */
 
 	pthread_t thread;
 	pid_t pid;
@@ -56,7 +66,7 @@ struct weir_loop {
 /* t runs in this turn or a later one, behind those already ready. */
 void weir_ready_(struct weir_task *t);
 /* Runs t until it waits or ends. */
-void weir_task_resume_(struct weir_task *t);
+weir_resume weir_task_resume_;
 /* t's ctx has ended with err: whatever it awaits ends too, or will. */
 void weir_task_interrupt_(struct weir_task *t, int err);
 void weir_task_free_(struct weir_task *t);
@@ -117,7 +127,16 @@ struct weir_ctx *weir_ctx_next_(struct weir_ctx *top, struct weir_ctx *c, bool d
 /* Calls fn for each ctx of the loop that is not done or not gone. */
 void weir_ctx_each_(struct weir_loop *loop, void (*fn)(void *arg, struct weir_ctx *ctx), void *arg);
 
+/* Calls fn with where each open port was made. */
+void weir_ports_each_(struct weir_loop *loop, void (*fn)(void *arg, const char *made), void *arg);
+
 /* The hooks of check/. */
+int weir_kit_begin_(struct weir_loop *loop);	/* as conf says; sets loop->resume */
+void weir_kit_end_(struct weir_loop *loop);
+void weir_kit_asked_(struct weir_loop *loop);	/* a signal has set loop->asked */
+/* Nothing can run before `due` by itself: a moment to look for deadlocks.  Returns when to sleep
+ * until, which is not after due. */
+uint64_t weir_kit_idle_(struct weir_loop *loop, uint64_t due);
 void weir_report_deadlock_(struct weir_loop *loop);
 int weir_report_leaks_(struct weir_loop *loop);
 int weir_fd_notes_init_(struct weir_loop *loop);

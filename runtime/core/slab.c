@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* slab.c - see slab.h. */
+#include "core/seen.h"
 #include "core/slab.h"
 #include "kernel/alloc.h"
 
@@ -21,6 +22,19 @@ struct weir_slab_chunk {
 	struct weir_slab_chunk *next;
 	_Alignas(WEIR_SLAB_STEP_) char block[];
 };
+
+static void *system_alloc(struct weir_slab *s, size_t size)
+{
+	return s->notes ? weir_notes_block_(s->notes, size) : weir_alloc_(size);
+}
+
+static void system_free(struct weir_slab *s, void *block)
+{
+	if (s->notes)
+		weir_notes_unblock_(s->notes, block);
+	else
+		weir_free_(block);
+}
 
 static void *refill(struct weir_slab *s, unsigned class)
 {
@@ -50,10 +64,14 @@ void *weir_slab_alloc_(struct weir_slab *s, size_t size, unsigned char *class)
 
 	if (PLAIN || c >= WEIR_SLAB_CLASSES_) {
 		*class = NO_CLASS;
-		return weir_alloc_(size);
+		return system_alloc(s, size);
 	}
 	*class = (unsigned char)c;
 	block = s->free[c];
+	if (!block && s->notes) {	/* as always, since none is ever given back here */
+		*class = NO_CLASS;
+		return system_alloc(s, size);
+	}
 	if (!block)
 		return refill(s, (unsigned)c);
 	s->free[c] = block->next;
@@ -65,7 +83,7 @@ void weir_slab_free_(struct weir_slab *s, void *block, unsigned char class)
 	struct weir_slab_free *f = block;
 
 	if (class == NO_CLASS) {
-		weir_free_(block);
+		system_free(s, block);
 		return;
 	}
 	f->next = s->free[class];

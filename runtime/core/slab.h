@@ -16,11 +16,14 @@
 #define WEIR_SLAB_CLASSES_	(WEIR_SLAB_MAX_ / WEIR_SLAB_STEP_ + 1)
 #define WEIR_SLAB_CHUNK_	16384	/* bytes taken from the system at a time */
 
+struct weir_notes;
+
 struct weir_slab {
 	struct weir_slab_free { struct weir_slab_free *next; } *free[WEIR_SLAB_CLASSES_];
 	char *at[WEIR_SLAB_CLASSES_];		/* unused rest of the class's newest chunk, */
 	size_t left[WEIR_SLAB_CLASSES_];	/* ... in bytes */
 	struct weir_slab_chunk *chunks;
+	struct weir_notes *notes;		/* conf.check: of blocks, all the system's then */
 };
 
 /* *class names the size to weir_slab_free_(), which finds nothing beside the block.  NULL: no

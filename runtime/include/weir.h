@@ -6,6 +6,7 @@
 #include "weir/alloc.h"
 #include "weir/base.h"
 #include "weir/chan.h"
+#include "weir/check.h"
 #include "weir/co.h"
 #include "weir/ctx.h"
 #include "weir/file.h"

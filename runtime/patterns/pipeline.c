@@ -19,6 +19,7 @@ void weir_pipeline_init_(struct weir_pipeline *p, struct weir_ctx *ctx, const ch
 	weir_list_init_(&p->stages);
 	p->loop = ctx->loop;
 	p->began = p->ended = weir_now(ctx->loop);
+	p->seen = weir_seen_made_(ctx->loop, WEIR_KIND_PIPELINE_, p, sizeof *p, made);
 }
 
 void weir_pipeline_fini(struct weir_pipeline *p)
@@ -28,6 +29,8 @@ void weir_pipeline_fini(struct weir_pipeline *p)
 	for (l = p->stages.next; l != &p->stages; l = l->next)
 		weir_crew_fini_(&weir_container_of(l, struct weir_stage, link)->crew);
 	weir_list_init_(&p->stages);
+	weir_seen_gone_(p->seen);
+	p->seen = NULL;
 }
 
 /* ---- stages ---- */

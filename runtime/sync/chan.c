@@ -37,6 +37,8 @@ int weir_chan_init_(struct weir_chan *ch, struct weir_loop *loop, size_t size, s
 	weir_list_init_(&ch->receivers);
 	ch->loop = loop;
 	ch->made = made;
+	ch->seen = weir_seen_made_(loop, WEIR_KIND_CHAN_, ch, sizeof *ch, made);
+	ch->quick = !ch->seen;
 	return 0;
 }
 
@@ -65,9 +67,11 @@ void weir_chan_fini_(struct weir_chan *ch)
 {
 	WEIR_CHECK_(weir_list_empty_(&ch->senders) && weir_list_empty_(&ch->receivers),
 		    "weir_chan_fini() of a channel that tasks wait for", ch->made);
-	ch->open = false;
+	ch->open = ch->quick = false;
 	ch->room = 0;
 	drop_buffered(ch);
+	weir_seen_gone_(ch->seen);
+	ch->seen = NULL;
 	weir_free_(ch->ring);
 	ch->ring = NULL;
 }
@@ -229,6 +233,12 @@ static size_t recv_now(struct weir_chan *ch, char *items, size_t n)
 
 /* ---- the ops ---- */
 
+static void used(struct weir_chan *ch, struct weir_op *op, unsigned how)
+{
+	if (ch && ch->seen)
+		weir_seen_used_(ch->seen, op ? weir_op_task(op) : NULL, how);
+}
+
 static bool send_attempt(struct weir_op *op)
 {
 	struct weir_chan *ch = op->u.wait.obj;
@@ -261,18 +271,22 @@ static bool recv_attempt(struct weir_op *op)
 /* Most who come here have to wait, and are told so before anything else is looked at. */
 bool weir_chan_send_slow_(struct weir_op *op)
 {
-	const struct weir_chan *ch = op->u.wait.obj;
+	struct weir_chan *ch = op->u.wait.obj;
 
-	if (ch && ch->open && !ch->room && weir_list_empty_(&ch->receivers))
+	if (!ch || !ch->quick)
+		used(ch, op, WEIR_USE_SEND_);
+	else if (!ch->room && weir_list_empty_(&ch->receivers))
 		return false;
 	return send_attempt(op);
 }
 
 bool weir_chan_recv_slow_(struct weir_op *op)
 {
-	const struct weir_chan *ch = op->u.wait.obj;
+	struct weir_chan *ch = op->u.wait.obj;
 
-	if (ch && ch->open && !ch->len && !ch->offers)
+	if (!ch || !ch->quick)
+		used(ch, op, WEIR_USE_RECV_);
+	else if (!ch->len && !ch->offers)
 		return false;
 	return recv_attempt(op);
 }
@@ -288,11 +302,13 @@ static bool batch_wrong(struct weir_op *op)
 
 static bool send_n_attempt(struct weir_op *op)
 {
+	used(op->u.wait.obj, op, WEIR_USE_SEND_);
 	return batch_wrong(op) || send_attempt(op);
 }
 
 static bool recv_n_attempt(struct weir_op *op)
 {
+	used(op->u.wait.obj, op, WEIR_USE_RECV_);
 	return batch_wrong(op) || recv_attempt(op);
 }
 
@@ -300,6 +316,7 @@ static bool reserve_attempt(struct weir_op *op)
 {
 	struct weir_chan *ch = op->u.wait.obj;
 
+	used(ch, op, WEIR_USE_SEND_);
 	if (!ch)
 		return false;
 	if (!ch->open || !ch->cap) {
@@ -384,6 +401,7 @@ const struct weir_op_def weir_chan_reserve_def_ = {
 
 int weir_chan_try_send_(struct weir_chan *ch, const void *item)
 {
+	used(ch, NULL, WEIR_USE_SEND_);
 	if (!ch)
 		return -EAGAIN;
 	if (!ch->open) {
@@ -395,6 +413,7 @@ int weir_chan_try_send_(struct weir_chan *ch, const void *item)
 
 int weir_chan_try_recv_(struct weir_chan *ch, void *item)
 {
+	used(ch, NULL, WEIR_USE_RECV_);
 	if (!ch)
 		return -EAGAIN;
 	if (recv_now(ch, item, 1))
@@ -406,6 +425,7 @@ int weir_chan_try_recv_(struct weir_chan *ch, void *item)
 
 int weir_chan_commit_(struct weir_chan *ch, const void *item)
 {
+	used(ch, NULL, WEIR_USE_SEND_);
 	WEIR_CHECK_(ch->reserved, "weir_chan_commit() without a reservation", ch->made);
 	ch->reserved--;
 	if (!ch->open) {
@@ -421,6 +441,7 @@ int weir_chan_commit_(struct weir_chan *ch, const void *item)
 
 void weir_chan_release_(struct weir_chan *ch)
 {
+	used(ch, NULL, WEIR_USE_SEND_);
 	WEIR_CHECK_(ch->reserved, "weir_chan_release() without a reservation", ch->made);
 	ch->reserved--;
 	if (!ch->open)
@@ -434,7 +455,7 @@ void weir_chan_release_(struct weir_chan *ch)
 /* Senders keep their items; what is in the ring is the receiver's. */
 static void end(struct weir_chan *ch)
 {
-	ch->open = false;
+	ch->open = ch->quick = false;
 	ch->room = 0;
 	while (!weir_list_empty_(&ch->senders))
 		finish(first(&ch->senders), true, -EPIPE);
@@ -442,6 +463,7 @@ static void end(struct weir_chan *ch)
 
 int weir_chan_close_(struct weir_chan *ch)
 {
+	used(ch, NULL, WEIR_USE_END_);
 	if (!ch)
 		return -EPIPE;
 	if (!ch->open) {
@@ -456,6 +478,7 @@ int weir_chan_close_(struct weir_chan *ch)
 
 int weir_chan_hangup_(struct weir_chan *ch)
 {
+	used(ch, NULL, WEIR_USE_END_);
 	if (!ch || ch->hungup)
 		return -EPIPE;
 	end(ch);

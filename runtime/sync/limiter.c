@@ -216,7 +216,7 @@ static void wait_revoke(struct weir_op *op, int err)
 	reckon_anew(l);
 }
 
-static const struct weir_op_def wait_def = {
+const struct weir_op_def weir_limiter_wait_def_ = {
 	.name = "limiter wait", .attempt = wait_attempt, .park = wait_park, .cancel = wait_cancel,
 	.revoke = wait_revoke,
 };
@@ -236,7 +236,7 @@ struct weir_op *weir_limiter_wait(struct weir_op *op, struct weir_limiter *l, in
 {
 	bool fits = n <= l->bucket.burst || l->bucket.rate == WEIR_RATE_INF;
 
-	weir_op_prepare_(op, n >= 0 && fits ? &wait_def : &refused_def);
+	weir_op_prepare_(op, n >= 0 && fits ? &weir_limiter_wait_def_ : &refused_def);
 	op->u.place.limiter = l;
 	op->u.place.n = n;
 	return op;
@@ -301,7 +301,8 @@ static double at_most_inf(double rate)
 	return rate < WEIR_RATE_INF ? rate : WEIR_RATE_INF;
 }
 
-int weir_limiter_init(struct weir_limiter *l, struct weir_loop *loop, double rate, int64_t burst)
+int weir_limiter_init_(struct weir_limiter *l, struct weir_loop *loop, double rate, int64_t burst,
+		       const char *made)
 {
 	if (!rate_valid(rate) || !burst_valid(burst))
 		return -EINVAL;
@@ -312,12 +313,17 @@ int weir_limiter_init(struct weir_limiter *l, struct weir_loop *loop, double rat
 	l->timed = false;
 	l->owed = 0;
 	l->arrivals = 0;
+	l->made = made;
+	l->seen = weir_seen_made_(loop, WEIR_KIND_LIMITER_, l, sizeof *l, made);
 	return 0;
 }
 
 void weir_limiter_fini(struct weir_limiter *l)
 {
-	WEIR_CHECK_(weir_list_empty_(&l->waiters), "weir_limiter_fini() while a task waits", NULL);
+	WEIR_CHECK_(weir_list_empty_(&l->waiters), "weir_limiter_fini() while a task waits",
+		    l->made);
+	weir_seen_gone_(l->seen);
+	l->seen = NULL;
 }
 
 int weir_limiter_allow(struct weir_limiter *l, int64_t n)

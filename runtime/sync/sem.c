@@ -46,6 +46,8 @@ static void serve(struct weir_sem *s)
 		if (!fits(s, n))
 			return;
 		s->free -= (int64_t)n;
+		if (s->seen)
+			weir_seen_holds_(s->seen, weir_op_task(op_of(s->waiters.next)), (int64_t)n);
 		weir_sem_end_first_(s, 0);
 	}
 }
@@ -82,6 +84,9 @@ int weir_sem_init_(struct weir_sem *s, struct weir_loop *loop, uint64_t permits,
 		.size = (int64_t)permits, .free = (int64_t)permits, .loop = loop, .made = made,
 	};
 	weir_list_init_(&s->waiters);
+	s->seen = weir_seen_made_(loop, WEIR_KIND_SEM_, s, sizeof *s, made);
+	if (s->seen)
+		s->slow = WEIR_SEM_SEEN_;
 	return 0;
 }
 
@@ -91,6 +96,8 @@ void weir_sem_fini(struct weir_sem *s)
 	if (s->shared)
 		weir_sem_shared_fini_(s);
 	s->slow |= WEIR_SEM_CLOSED_;
+	weir_seen_gone_(s->seen);
+	s->seen = NULL;
 }
 
 void weir_sem_close(struct weir_sem *s)
@@ -137,7 +144,17 @@ int weir_sem_take_(struct weir_sem *s, uint64_t n)
 	if (s->waiting || !fits(s, n))
 		return -EAGAIN;
 	s->free -= (int64_t)n;
+	if (s->seen)
+		weir_seen_holds_(s->seen, NULL, (int64_t)n);
 	return 0;
+}
+
+static void put_back(struct weir_sem *s, uint64_t n)
+{
+	s->free += (int64_t)n;
+	if (s->slow & WEIR_SEM_OWED_)
+		set_owed(s);
+	serve(s);
 }
 
 int weir_sem_give_(struct weir_sem *s, uint64_t n)
@@ -148,10 +165,9 @@ int weir_sem_give_(struct weir_sem *s, uint64_t n)
 		s->refused++;
 		return -EINVAL;
 	}
-	s->free += (int64_t)n;
-	if (s->slow & WEIR_SEM_OWED_)
-		set_owed(s);
-	serve(s);
+	if (s->seen)
+		weir_seen_holds_(s->seen, NULL, -(int64_t)n);
+	put_back(s, n);
 	return 0;
 }
 
@@ -184,6 +200,13 @@ bool weir_sem_cancel_(struct weir_op *op)
 
 void weir_sem_revoke_(struct weir_op *op, int err)
 {
-	weir_sem_release(op->u.wait.obj, op->u.wait.n);
+	struct weir_sem *s = op->u.wait.obj;
+
+	if (s->seen && !s->shared)
+		weir_seen_holds_(s->seen, weir_op_task(op), -(int64_t)op->u.wait.n);
+	if (s->shared)
+		weir_sem_shared_give_(s, op->u.wait.n);
+	else
+		put_back(s, op->u.wait.n);
 	op->res = err;
 }

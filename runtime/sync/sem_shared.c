@@ -211,7 +211,7 @@ int weir_sem_init_shared_(struct weir_sem *s, struct weir_loop *loop, int fd, co
 		return rc;
 	}
 	rc = weir_sem_init_(s, loop, 0, made);
-	s->slow = WEIR_SEM_SHARED_;
+	s->slow |= WEIR_SEM_SHARED_;
 	s->shared = h;
 	return rc;
 }

@@ -53,8 +53,9 @@ START_TEST(two_who_wait_for_each_other_are_reported_with_what_they_wait_for)
 	ck_assert_int_eq(weir_go(weir_loop_group(loop), answers, .in = &ping, .out = &pong), 0);
 	ck_assert_int_eq(weir_go(weir_loop_group(loop), answers, .in = &pong, .out = &ping), 0);
 	ck_deadlock();
-	ck_said("task 1 in the group of its loop waits for: chan recv\n  #0 answers deadlock.c:");
-	ck_said("task 2 in the group of its loop waits for: chan recv\n  #0 answers deadlock.c:");
+	ck_said("task 1 in the group of its loop waits for: chan recv\n     chan &ping made at ");
+	ck_said("task 2 in the group of its loop waits for: chan recv\n     chan &pong made at ");
+	ck_said(": a rendezvous, 1 receiver waits\n  #0 answers deadlock.c:");
 	ck_said("  weir_chan_recv(op, self->in, &self->item)\n  by ");
 	ck_said("  weir_go(answers)\n");
 	weir_chan_fini(&ping);
@@ -108,7 +109,8 @@ START_TEST(a_select_that_only_meets_itself_or_has_no_arms_is_a_deadlock)
 	ck_assert_int_eq(weir_go(weir_loop_group(loop), selects, .n = 2), 0);
 	ck_assert_int_eq(weir_go(weir_loop_group(loop), selects, .n = 0), 0);
 	ck_deadlock();
-	ck_said("     arm 0: chan recv\n     arm 1: chan send\n");
+	ck_said("     arm 0: chan recv, chan &ping made at deadlock.c:");
+	ck_said(": a rendezvous, 1 sender waits, 1 receiver waits\n     arm 1: chan send, chan ");
 	weir_chan_fini(&ping);
 	test_loop_free(loop);
 }
@@ -127,7 +129,7 @@ START_TEST(a_task_that_waits_for_its_own_group_is_a_deadlock_that_no_cancel_ends
 {
 	begin();
 	ck_assert_int_eq(weir_run(loop, waits), -EDEADLK);
-	ck_said("waits for: group wait\n");
+	ck_said("waits for: group wait\n     the group of its loop: 1 task left\n");
 	weir_group_cancel(weir_loop_group(loop), 0);
 	ck_assert_int_eq(weir_loop_run(loop), -EDEADLK);
 	_exit(0);	/* its memory is abandoned, see loop.c */

@@ -186,11 +186,12 @@ START_TEST(the_arms_of_a_select_are_listed)
 	ck_assert_int_eq(weir_go(&group, selects), 0);
 	weir_loop_dispatch(loop);
 	expect("task 1 in the group of dump.c:%d waits for: select\n", line);
+	expect("     arm 0: chan recv, chan &ch made at dump.c:%d: a rendezvous, 1 receiver "
+	       "waits\n", line - 2);
+	expect("     arm 1: sleep\n");
+	expect("     arm 2: ctx wait, the ctx made at dump.c:%d\n", line);
 	expect("  #0 selects dump.c:%d  weir_select(op, self->arm, 3)\n", select_line);
 	expect_spawned("the_arms_of_a_select_are_listed_fn", "selects");
-	expect("     arm 0: chan recv\n");
-	expect("     arm 1: sleep\n");
-	expect("     arm 2: ctx wait\n");
 	ck_assert_str_eq(dump(), expected());
 	weir_group_cancel(&group, 0);
 	while (group.active)

@@ -15,7 +15,7 @@ static struct weir_loop *loop;
 
 static void begin(void)
 {
-	loop = test_loop();
+	loop = test_loop_conf(&(struct weir_loop_conf){ .virtual_clock = true, .check = true });
 }
 
 static void ck_leaks(int n)
@@ -111,7 +111,7 @@ START_TEST(kernel_ops_are_told_also_those_that_wait_for_room)
 		ck_assert_int_eq(weir_ctx_adopt(&ctx[i], fd, 0), 0);
 	}
 	ck_leaks(20 + 20 + 10);
-	ck_said("weir: leak: a kernel op, read, in flight, of the task in reads\n");
+	ck_said("weir: leak: a kernel op in flight, read, of reads tests/check/leaks.c:");
 	for (i = 0; i < 10; i++)
 		weir_ctx_fini(&ctx[i]);
 	close(fd);
@@ -126,7 +126,7 @@ START_TEST(open_ports_are_told)
 	ck_assert_int_eq(weir_port_new(&port[0], loop), 0);
 	ck_assert_int_eq(weir_port_new(&port[1], loop), 0);
 	ck_leaks(2);
-	ck_said("weir: leak: 2 open ports\n");
+	ck_said("weir: leak: an open port made at tests/check/leaks.c:");
 	weir_port_unref(port[0]);
 	weir_port_unref(port[1]);
 }

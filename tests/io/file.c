@@ -330,7 +330,7 @@ START_TEST(a_descriptor_left_open_is_reported_with_its_await)
 {
 	char text[80];
 
-	loop = test_loop();
+	loop = test_loop_conf(&(struct weir_loop_conf){ .check = true });
 	ck_assert_int_eq(weir_run(loop, leaky), 0);
 	ck_assert_int_eq(weir_loop_free(loop), 2);
 	snprintf(text, sizeof text, "descriptor %d, opened by leaky ", left_open[0]);

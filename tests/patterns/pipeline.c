@@ -640,7 +640,7 @@ END_TEST
 
 START_TEST(a_stage_for_which_there_is_no_memory_is_not_begun)
 {
-	struct weir_loop *loop = test_loop();
+	struct weir_loop *loop = test_loop_plain();
 	struct weir_pipeline p;
 	struct weir_stage s;
 	struct numbers numbers;

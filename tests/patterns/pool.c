@@ -490,7 +490,7 @@ END_TEST
 
 START_TEST(a_pool_starts_all_its_workers_or_none)
 {
-	struct weir_loop *loop = test_loop();
+	struct weir_loop *loop = test_loop_plain();
 	struct workshop pool;
 	struct weir_pool_conf conf = { .workers = 200, .queue = 4 };
 	struct weir_loop_stats stats;

@@ -55,6 +55,7 @@ START_TEST(a_limiter_that_makes_no_sense_is_einval)
 	ck_tokens(3);
 	ck_assert_int_eq(weir_limiter_init(&l, loop, (double)INFINITY, 0), 0);
 	ck_assert_int_eq(weir_limiter_allow(&l, 1000), 1);
+	weir_limiter_fini(&l);
 	end();
 }
 END_TEST

@@ -33,6 +33,7 @@ extern "C" {
 #endif
 
 struct weir_loop;
+struct weir_seen;
 
 #define WEIR_CHAN_MAX	(1u << 30)	/* capacity, and bytes an item, at most */
 
@@ -52,6 +53,7 @@ struct weir_chan {
 	unsigned room;			/* free and not reserved; 0 once closed */
 	unsigned reserved;
 	bool open;			/* neither closed nor hung up */
+	bool quick;			/* the inline paths may serve it: open, and not `seen` */
 	bool hungup;
 	unsigned producers, consumers;	/* pipeline workers at its ends */
 	unsigned offers;		/* senders that have an item, not only a reservation */
@@ -60,7 +62,8 @@ struct weir_chan {
 	void (*drop)(void *arg, void *item);
 	void *drop_arg;
 	struct weir_chan_stats stats;
-	const char *made;
+	const char *made;		/* "file:line name" */
+	struct weir_seen *seen;		/* conf.check: the kit's notes */
 };
 
 /* Declares struct name, a channel of `type`. */
@@ -72,7 +75,7 @@ struct weir_chan {
 /* An empty channel of capacity cap: 0 is a rendezvous, a send waits for its receiver.
  * Results: 0; -ENOMEM; -EINVAL above WEIR_CHAN_MAX. */
 #define weir_chan_init(ch, loop, cap)	\
-	weir_chan_init_(&(ch)->chan, (loop), sizeof *(ch)->item_, (cap), WEIR_HERE_)
+	weir_chan_init_(&(ch)->chan, (loop), sizeof *(ch)->item_, (cap), WEIR_HERE_ " " #ch)
 
 /* Drops what is buffered and frees the ring.  No task may wait on the channel. */
 #define weir_chan_fini(ch)		weir_chan_fini_(weir_chan_any(ch))
@@ -194,7 +197,7 @@ static inline bool weir_chan_send_attempt_(struct weir_op *op)
 {
 	struct weir_chan *ch = (struct weir_chan *)op->u.wait.obj;
 
-	if (!ch || !ch->room || !weir_list_empty_(&ch->receivers))
+	if (!ch || !ch->room || !ch->quick || !weir_list_empty_(&ch->receivers))
 		return weir_chan_send_slow_(op);
 	weir_copy_(weir_chan_slot_(ch, ch->len), op->u.wait.arg, ch->size);
 	ch->len++;
@@ -207,7 +210,7 @@ static inline bool weir_chan_recv_attempt_(struct weir_op *op)
 {
 	struct weir_chan *ch = (struct weir_chan *)op->u.wait.obj;
 
-	if (!ch || !ch->len || !ch->open || !weir_list_empty_(&ch->senders))
+	if (!ch || !ch->len || !ch->quick || !weir_list_empty_(&ch->senders))
 		return weir_chan_recv_slow_(op);
 	weir_copy_(op->u.wait.arg, weir_chan_slot_(ch, 0), ch->size);
 	ch->head = ch->head + 1 == ch->cap ? 0 : ch->head + 1;

@@ -43,6 +43,7 @@ extern "C" {
 #endif
 
 struct weir_loop;
+struct weir_seen;
 
 #define WEIR_RATE_INF		DBL_MAX		/* no limit; burst is ignored */
 #define WEIR_LIMITER_LATE	WEIR_MS		/* a timer may be so late and no token is lost */
@@ -66,6 +67,8 @@ struct weir_limiter {
 	bool timed;			/* it runs: there are waiters, and none is being served */
 	double owed;			/* tokens taken by the waiters and those behind them */
 	uint64_t arrivals;		/* waits and reservations so far */
+	const char *made;		/* "file:line name" */
+	struct weir_seen *seen;		/* conf.check: the kit's notes */
 };
 
 /* n tokens for a time to come.  Plain data: may be copied, or forgotten. */
@@ -85,8 +88,8 @@ static inline double weir_every(uint64_t ns)
 
 /* A full bucket.  Rate 0 gives burst tokens once and no more.
  * Results: 0; -EINVAL rate is negative or no number, burst negative or above WEIR_LIMITER_MAX. */
-WEIR_API int weir_limiter_init(struct weir_limiter *l, struct weir_loop *loop, double rate,
-			       int64_t burst);
+#define weir_limiter_init(l, loop, rate, burst)	\
+	weir_limiter_init_((l), (loop), (rate), (burst), WEIR_HERE_ " " #l)
 
 /* No task may wait. */
 WEIR_API void weir_limiter_fini(struct weir_limiter *l);
@@ -118,6 +121,11 @@ WEIR_API int weir_limiter_set_burst(struct weir_limiter *l, int64_t burst);
 
 /* Tokens there now; negative if more are promised. */
 WEIR_API double weir_limiter_tokens(const struct weir_limiter *l);
+
+extern WEIR_API const struct weir_op_def weir_limiter_wait_def_;
+
+WEIR_API int weir_limiter_init_(struct weir_limiter *l, struct weir_loop *loop, double rate,
+				int64_t burst, const char *made);
 
 #ifdef __cplusplus
 }

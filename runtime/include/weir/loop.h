@@ -45,7 +45,12 @@ struct weir_loop_conf {		/* zero is the default, everywhere */
 	/* A kernel in memory in place of Linux, for tests: see sim.h.  Its clock is virtual, and
 	 * check is on.  The struct is copied. */
 	const struct weir_sim_conf *sim;
-	bool check;		/* note which await opened each descriptor, to report leaks */
+	bool check;		/* note what is made and who uses it, for check.h; slower */
+	uint64_t stall;		/* report a step that holds the loop for longer, in ns; 0: none */
+	/* This signal has weir_dump() to report, or to stderr if that is NULL, in the next turn; at
+	 * once a line to stderr if a task runs, for it may never end.  Its handler is weir's until
+	 * the loop is freed.  0: none. */
+	int dump_signal;
 	/* Receives what the loop has to tell, deadlocks and leaks: a line a call, without the
 	 * newline.  NULL: nothing is told. */
 	void (*report)(void *arg, const char *text);
@@ -60,6 +65,7 @@ struct weir_loop_stats {
 	uint64_t timer_sets;		/* timerfd_settime(2) */
 	uint64_t cq_overflows;		/* completions the kernel had to set aside; should be 0 */
 	uint64_t unknown;		/* completions of no op: a bug, or a stranger in the ring */
+	uint64_t stalls;		/* steps longer than conf.stall */
 	uint64_t tasks, timers, ports;	/* now */
 };
 

@@ -49,6 +49,7 @@ struct weir_pipeline {
 	struct weir_list stages;
 	struct weir_loop *loop;
 	uint64_t began, ended;		/* of the loop's clock; ended by the last worker */
+	struct weir_seen *seen;		/* conf.check: the kit's notes */
 };
 
 #define WEIR_STAGE_MORE	3	/* edges of a stage at either end, beyond the first */
@@ -67,7 +68,7 @@ struct weir_stage {
 };
 
 /* Nothing yet, under ctx. */
-#define weir_pipeline_init(p, ctx)	weir_pipeline_init_((p), (ctx), WEIR_HERE_)
+#define weir_pipeline_init(p, ctx)	weir_pipeline_init_((p), (ctx), WEIR_HERE_ " " #p)
 
 /* Adds a stage of stage->workers tasks, each the coroutine `name` with those fields.  It may use
  * the channels that the stage names and no others of the pipeline's: their ends are counted.

@@ -78,7 +78,7 @@ struct weir_pool {
 		.body = name, .pattern = &(const struct name){ __VA_ARGS__ },		\
 		.size = sizeof(struct name), .in = offsetof(struct name, member),	\
 		.in_size = WEIR_SAME_(((struct name *)0)->member, *(p)->item_) },	\
-		NULL, WEIR_HERE_)
+		NULL, WEIR_HERE_ " " #p)
 
 /* As weir_pool_init(), and each job that returns more than 0 has its frame's member `out` sent to
  * the channel results (backpressure reaches the job), or to its drop hook if the pool ends first.
@@ -90,7 +90,7 @@ struct weir_pool {
 		.in_size = WEIR_SAME_(((struct name *)0)->member, *(p)->item_),		\
 		.out = offsetof(struct name, out_member),				\
 		.out_size = WEIR_SAME_(((struct name *)0)->out_member, *(results)->item_) }, \
-		weir_chan_any(results), WEIR_HERE_)
+		weir_chan_any(results), WEIR_HERE_ " " #p)
 
 /* Awaits room in the queue.  Results: 1; -EPIPE closed or ended, the item is still yours. */
 #define weir_pool_submit(op, p, item)	\

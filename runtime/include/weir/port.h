@@ -25,7 +25,7 @@ struct weir_msg {
 };
 
 /* An open port of loop, with one reference, the caller's.  Loop's thread.  Results: 0; -ENOMEM. */
-WEIR_API int weir_port_new(struct weir_port **port, struct weir_loop *loop);
+#define weir_port_new(port, loop)	weir_port_new_((port), (loop), WEIR_HERE_)
 
 /* Posts msg.  Any thread; never blocks for longer than another post; a system call only if the loop
  * sleeps.  Results: 0; -EPIPE the port is closed or the loop gone, msg is still the caller's. */
@@ -39,6 +39,8 @@ WEIR_API void weir_port_close(struct weir_port *port);
  * gone.  Any thread. */
 WEIR_API void weir_port_ref(struct weir_port *port);
 WEIR_API void weir_port_unref(struct weir_port *port);
+
+WEIR_API int weir_port_new_(struct weir_port **port, struct weir_loop *loop, const char *made);
 
 #ifdef __cplusplus
 }

@@ -44,6 +44,7 @@ extern "C" {
 #endif
 
 struct weir_loop;
+struct weir_seen;
 struct weir_sem_shared;
 
 #define WEIR_SEM_MAX	(1ull << 62)	/* permits at most */
@@ -53,6 +54,7 @@ enum {	/* weir_sem.slow: what the inline paths leave to sem.c */
 	WEIR_SEM_OWED_ = 2,	/* free is negative */
 	WEIR_SEM_CLOSED_ = 4,
 	WEIR_SEM_SHARED_ = 8,
+	WEIR_SEM_SEEN_ = 16,	/* conf.check */
 };
 
 struct weir_sem {
@@ -64,12 +66,13 @@ struct weir_sem {
 	struct weir_loop *loop;
 	struct weir_sem_shared *shared;	/* NULL: of one loop; else size and free are 0 */
 	uint64_t refused;
-	const char *made;
+	const char *made;		/* "file:line name" */
+	struct weir_seen *seen;		/* conf.check: the kit's notes */
 };
 
 /* A semaphore of loop with so many permits, all free.  Results: 0; -EINVAL above WEIR_SEM_MAX. */
 #define weir_sem_init(s, loop, permits)	\
-	weir_sem_init_((s), (loop), (permits), WEIR_HERE_)
+	weir_sem_init_((s), (loop), (permits), WEIR_HERE_ " " #s)
 
 /* A new descriptor that holds so many permits, the caller's.  It is close-on-exec; it may be
  * inherited by fork(2) or sent to another process.  Any thread.
@@ -80,7 +83,7 @@ WEIR_API int weir_sem_shared_fd(uint64_t permits);
  * duplicate is kept.  Results: 0; -EINVAL fd can block, so it is none of weir_sem_shared_fd();
  * -EBADF, -EMFILE, -ENOMEM. */
 #define weir_sem_init_shared(s, loop, fd)	\
-	weir_sem_init_shared_((s), (loop), (fd), WEIR_HERE_)
+	weir_sem_init_shared_((s), (loop), (fd), WEIR_HERE_ " " #s)
 
 /* No task may wait. */
 WEIR_API void weir_sem_fini(struct weir_sem *s);
