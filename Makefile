@@ -93,8 +93,9 @@ object  = $(1:%.c=$B/obj/%.o)
 all: $(LIBWEIR) $B/libweir.so $(DEMOS:%.c=$B/%)	## the libraries and the demos, in build/
 tests: $(TESTS:%.c=$B/%)			## the test programs, without running them
 
-$(call object,$(LIB)): ALL_CPPFLAGS += -Iruntime
-$(call object,$(TESTS) $(EXPLORER) tests/harness.c): ALL_CPPFLAGS += -Iruntime -Itests
+# Private, or else the first of them that is made would lend its flags to $B/flags.
+$(call object,$(LIB)): private ALL_CPPFLAGS += -Iruntime
+$(call object,$(TESTS) $(EXPLORER) tests/harness.c): private ALL_CPPFLAGS += -Iruntime -Itests
 
 $(call object,$(SOURCES)): $B/obj/%.o: %.c $B/flags
 	$(call say,CC,$<)
@@ -133,8 +134,8 @@ EXPLORED = $(patsubst %,$B/explored/runtime/%.o,core/inbox core/loop io/work syn
 	kernel/uring kernel/uring_ops)
 $(patsubst %.c,$B/%,$(filter tests/explore/%,$(TESTS))): $(call object,$(EXPLORER)) $(EXPLORED)
 $(patsubst %.c,$B/%,$(filter tests/explore/%,$(TESTS))): WRAP_ALLOC += -Wl,@tests/explore/kit/wraps
-$(call object,$(EXPLORER)): ALL_CFLAGS += -fno-sanitize=thread
-$(EXPLORED): ALL_CPPFLAGS += -Iruntime -include tests/explore/kit/points.h
+$(call object,$(EXPLORER)): private ALL_CFLAGS += -fno-sanitize=thread
+$(EXPLORED): private ALL_CPPFLAGS += -Iruntime -include tests/explore/kit/points.h
 $(EXPLORED): $B/explored/%.o: %.c $B/flags
 	$(call say,CC,'$< (explored)')
 	$Q mkdir -p $(@D) && $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
