@@ -49,6 +49,17 @@ extern "C" {
  * too little memory for its notes, now or before. */
 WEIR_API int weir_deadlocks(struct weir_loop *loop);
 
+/* What weir_dump() (loop.h) writes, as one JSON object, to fd: the time and the tasks, each with
+ * its state ("new", "ready", "runs", "waits", "gives up"), what it waits for, its await stack, the
+ * innermost frame first, and who spawned it:
+ *	{"now":3000,"tasks":[
+ *	 {"task":1,"group":"src/main.c:40","state":"waits","for":"chan recv",
+ *	  "on":"chan &self->jobs made at main.c:38: 0 of 4 items, 1 receiver waits","stack":[
+ *	   {"func":"work","file":"src/main.c","line":71,"text":"weir_chan_recv(...)"}],
+ *	  "spawned":{"func":"start","file":"src/main.c","line":52,"text":"weir_go(work)"}}]}
+ * A select has "arms", each with what it waits for.  Results: 0; -errno of write(2). */
+WEIR_API int weir_dump_json(const struct weir_loop *loop, int fd);
+
 #ifdef __cplusplus
 }
 #endif
