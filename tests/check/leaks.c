@@ -132,6 +132,33 @@ START_TEST(open_ports_are_told)
 }
 END_TEST
 
+WEIR_CHAN(ints, int);
+
+START_TEST(with_check_objects_that_are_not_finished_are_told_with_name_and_place)
+{
+	struct weir_pipeline pipeline;
+	struct weir_limiter limiter;
+	struct weir_sem sem;
+	struct ints ch;
+
+	begin();
+	ck_assert_int_eq(weir_chan_init(&ch, loop, 4), 0);
+	ck_assert_int_eq(weir_sem_init(&sem, loop, 4), 0);
+	ck_assert_int_eq(weir_limiter_init(&limiter, loop, 1, 1), 0);
+	weir_pipeline_init(&pipeline, weir_loop_ctx(loop));
+	ck_leaks(4 + 1);	/* the pipeline's group */
+	ck_said("weir: leak: a chan that is not finished, made at tests/check/leaks.c:");
+	ck_said(" &ch\nweir: leak: a sem that is not finished, made at tests/check/leaks.c:");
+	ck_said(" &sem\nweir: leak: a limiter that is not finished, made at ");
+	ck_said(" &limiter\nweir: leak: a pipeline that is not finished, made at ");
+	weir_chan_fini(&ch);	/* their notes are kept for this */
+	weir_sem_fini(&sem);
+	weir_limiter_fini(&limiter);
+	weir_pipeline_fini(&pipeline);
+	weir_group_fini(&pipeline.group);
+}
+END_TEST
+
 struct opens { struct weir_frame co; bool closes; int fd, rc; };
 
 static int opened;
@@ -176,5 +203,6 @@ TESTS("leaks",
       a_ctx_is_told_with_where_it_was_made_and_whether_its_timer_runs,
       kernel_ops_are_told_also_those_that_wait_for_room,
       open_ports_are_told,
+      with_check_objects_that_are_not_finished_are_told_with_name_and_place,
       with_check_a_descriptor_is_told_with_who_opened_it,
       without_check_descriptors_are_not_counted)
