@@ -12,12 +12,32 @@
 #include "kernel/alloc.h"
 #include "kernel/backend.h"
 
+static unsigned forks;		/* written only where there is one thread */
+
+static void forked(void)
+{
+	forks++;
+}
+
+static void watch_forks(void)
+{
+	pthread_atfork(NULL, NULL, forked);	/* without memory for it: as if nobody forked */
+}
+
+unsigned weir_forks_(void)
+{
+	return forks;
+}
+
 struct weir_inbox *weir_inbox_new_(struct weir_backend *be)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct weir_inbox *in = weir_alloc_(sizeof *in);
 
 	if (!in)
 		return NULL;
+	pthread_once(&once, watch_forks);
+	in->forks = forks;
 	pthread_mutex_init(&in->lock, NULL);	/* of the default kind: cannot fail on Linux */
 	in->first = NULL;
 	in->last = &in->first;
@@ -154,6 +174,8 @@ int weir_post(struct weir_port *p, struct weir_msg *msg)
 {
 	bool ok;
 
+	if (p->inbox->forks != forks)	/* perhaps locked for ever */
+		return -ECHILD;
 	pthread_mutex_lock(&p->inbox->lock);
 	ok = !p->closed && put(p->inbox, msg, false);
 	pthread_mutex_unlock(&p->inbox->lock);
@@ -164,6 +186,8 @@ void weir_port_close(struct weir_port *p)
 {
 	bool counted;
 
+	if (p->inbox->forks != forks)
+		return;
 	pthread_mutex_lock(&p->inbox->lock);
 	counted = !p->closed && p->inbox->be;	/* the loop may be gone */
 	p->closed = true;

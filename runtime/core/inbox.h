@@ -22,7 +22,12 @@ struct weir_inbox {
 	struct weir_backend *be;		/* under lock; NULL once closed */
 	enum { WEIR_AWAKE_, WEIR_DOZES_, WEIR_SLEEPS_ } loop;	/* under lock */
 	atomic_uint refs;
+	unsigned forks;				/* see weir_forks_() */
 };
+
+/* How often this process is a fork(2) of one that used weir.  What was made at another count is the
+ * parent's: its ring, its lock, its bell. */
+unsigned weir_forks_(void);
 
 struct weir_inbox *weir_inbox_new_(struct weir_backend *be);
 void weir_inbox_ref_(struct weir_inbox *in);

@@ -68,8 +68,12 @@ static uint32_t poll_in(void)
 
 static int watch_new(struct weir_ctx *ctx, int fd, int cause, bool own)
 {
-	struct watch *w = weir_alloc_(sizeof *w);
+	struct watch *w;
 
+	if (ctx->loop->inbox->forks != weir_forks_())
+		return -ECHILD;
+	weir_loop_check_thread_(ctx->loop);
+	w = weir_alloc_(sizeof *w);
 	if (!w)
 		return -ENOMEM;
 	*w = (struct watch){ .ctx = ctx, .loop = ctx->loop, .fd = fd, .cause = cause, .own = own };

@@ -303,6 +303,8 @@ START_TEST(another_thread_that_uses_the_loop_is_stopped_by_name)
 }
 END_TEST
 
+static struct weir_port *port;
+
 static void use_the_parents_loop(void)
 {
 	if (weir_loop_run(loop) != -ECHILD)
@@ -311,6 +313,13 @@ static void use_the_parents_loop(void)
 		_exit(2);
 	if (weir_loop_free(loop) != -ECHILD)
 		_exit(3);
+	if (weir_ctx_fd(weir_loop_ctx(loop)) != -ECHILD)
+		_exit(4);
+	if (weir_ctx_adopt(weir_loop_ctx(loop), STDERR_FILENO, 0) != -ECHILD)
+		_exit(5);
+	if (weir_post(port, &(struct weir_msg){ 0 }) != -ECHILD)
+		_exit(6);
+	weir_port_close(port);
 }
 
 struct forks { struct weir_frame co; int fd, rc; uint64_t count; };
@@ -331,9 +340,12 @@ START_TEST(a_forked_child_cannot_use_the_loop_and_does_it_no_harm)
 	int fd = kit_eventfd();
 
 	begin();
+	ck_assert_int_eq(weir_port_new(&port, loop), 0);
 	kit_in_child(use_the_parents_loop);
 	ck_assert_int_eq(weir_run(loop, forks, .fd = fd), 0);
 	kit_in_child(use_the_parents_loop);
+	weir_port_close(port);
+	weir_port_unref(port);
 	test_loop_free(loop);
 	close(fd);
 }

@@ -156,7 +156,8 @@ WEIR_API bool weir_ctx_after_stop(struct weir_after *a);
 /* An eventfd, made by the first call and the same from then on, owned by ctx.  It becomes readable
  * when ctx is done and stays so: poll it from any thread, loop or process (never read it).  Writing
  * to it (weir_ctx_cancel_fd()) from anywhere cancels ctx.  While it exists the loop waits for such
- * a write rather than report a deadlock.  Results: the fd; -EMFILE, -ENFILE, -ENOMEM. */
+ * a write rather than report a deadlock.  Results: the fd; -EMFILE, -ENFILE, -ENOMEM; -ECHILD in a
+ * child, after fork(2), which may use an fd made before. */
 WEIR_API int weir_ctx_fd(struct weir_ctx *ctx);
 
 /* Cancels the ctx that fd came from, cause -ECANCELED.  Any thread, any process that holds the
@@ -166,7 +167,7 @@ WEIR_API int weir_ctx_cancel_fd(int fd);
 /* ctx is cancelled with cause when fd becomes readable or hangs up: a pidfd, a signalfd, a pressure
  * fd, a ctx fd of another loop.  fd stays the caller's and is not read; keep it open until ctx is
  * done or gone.  If it can be watched no longer, because weir_close() has closed it, say, ctx is
- * cancelled with that error as the cause.  Results: 0; -ENOMEM; -EBADF. */
+ * cancelled with that error as the cause.  Results: 0; -ENOMEM; -EBADF; -ECHILD as above. */
 WEIR_API int weir_ctx_adopt(struct weir_ctx *ctx, int fd, int cause);
 
 /* ---- what the macros call ---- */

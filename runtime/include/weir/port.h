@@ -28,7 +28,8 @@ struct weir_msg {
 #define weir_port_new(port, loop)	weir_port_new_((port), (loop), WEIR_HERE_)
 
 /* Posts msg.  Any thread; never blocks for longer than another post; a system call only if the loop
- * sleeps.  Results: 0; -EPIPE the port is closed or the loop gone, msg is still the caller's. */
+ * sleeps.  Results: 0; -EPIPE the port is closed or the loop gone, msg is still the caller's, as it
+ * is with -ECHILD: in a child, after fork(2), the loop is the parent's. */
 WEIR_API int weir_post(struct weir_port *port, struct weir_msg *msg);
 
 /* No post succeeds after this; what was posted is delivered.  Loop's thread.  Closing twice is
