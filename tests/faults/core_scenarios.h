@@ -326,6 +326,40 @@ static int pool(void)
 	return RUN(&on_virtual, boss);
 }
 
+/* Three of five jobs are running when the time is up. */
+struct drained {
+	struct weir_frame co;
+	struct weir_pool_receipt receipt;
+	struct squarers pool;
+	struct weir_pool_drain drain;
+	int i, n, rc;
+};
+
+static WEIR_CO(drained, self, op)
+{
+	static const struct weir_pool_conf conf = { .workers = 3, .queue = 2 };
+
+	self->rc = weir_pool_init(&self->pool, weir_op_ctx(op), &conf, square, n);
+	if (self->rc < 0)
+		WEIR_RETURN(self->rc);
+	self->n = 1;
+	for (self->i = 0; self->i < 5 && self->rc >= 0; self->i++)
+		WEIR_AWAIT(self->rc, weir_pool_submit(op, &self->pool, &self->n));
+	WEIR_CALL(self->rc, self->drain, weir_pool_drain, .pool = weir_pool_any(&self->pool),
+		  .ns = 5 * WEIR_MS);
+	weir_pool_fini(&self->pool, &self->receipt);
+	if (self->rc != -ETIMEDOUT)
+		WEIR_RETURN(first(self->rc, -EPROTO));
+	WEIR_RETURN(expect(self->receipt.late == 3 && self->receipt.aborted == 3 &&
+			   self->receipt.dropped == 2));
+}
+WEIR_END
+
+static int drain(void)
+{
+	return RUN(&on_virtual, drained);
+}
+
 /* ---- semaphores ---- */
 
 struct holder { struct weir_frame co; struct weir_sem *s; int *inside, *times; unsigned n, most; };

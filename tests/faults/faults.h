@@ -57,6 +57,8 @@ static void check_run(int rc, unsigned left, const bool *fds)
 
 	ck_assert_msg(right_result(rc), "%s: result %d, with %s failing", fault.what, rc,
 		      fault.at);
+	ck_assert_msg(!fault.bad_closes, "%s: closes what is not open, with %s failing", fault.what,
+		      fault.at);
 	if (fault.broken && fault.on && fault.kind == SUBMISSION) {
 		bury(fds);
 		return;

@@ -40,6 +40,7 @@ static struct {
 	atomic_bool no_such_choice;	/* the nth place has fewer errors */
 	atomic_bool harmless;		/* each hit was one that nobody needs to notice */
 	atomic_bool broken;		/* the loop may have ended with -EIO */
+	atomic_uint bad_closes;		/* of what was not open */
 	int errors[ERRORS_MAX];
 	unsigned n_errors;
 	const char *at;			/* the nth place */
@@ -184,6 +185,7 @@ static inline void fault_begin(void)
 	fault.harmless = true;
 	fault.broken = false;
 	fault.n_errors = 0;
+	fault.bad_closes = 0;
 	fault.at = "nothing";
 	fault_watchdog(SECONDS * (test_some(10) == 10 ? 1 : 10));
 	fault.armed = true;

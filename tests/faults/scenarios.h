@@ -14,8 +14,9 @@
 #include "weir.h"
 
 #define SCENARIOS(X)									\
-	X(loop_life) X(tasks) X(channels) X(pipeline) X(pool) X(sem) X(shared_sem) X(rates)	\
-	X(real_time) X(ctx_fds) X(files) X(pipes) X(sockets) X(work) X(ports) X(guest)
+	X(loop_life) X(tasks) X(channels) X(pipeline) X(pool) X(drain) X(sem)	\
+	X(shared_sem) X(rates) X(real_time) X(ctx_fds) X(files) X(notes) X(pipes)	\
+	X(restless_pipes) X(sockets) X(work) X(ports) X(guest)
 
 static unsigned loops_left;	/* what weir_loop_free() found, in this run */
 

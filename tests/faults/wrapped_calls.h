@@ -112,8 +112,10 @@ int __wrap_close(int fd)
 {
 	int rc = __real_close(fd);
 
-	if (rc < 0)
+	if (rc < 0) {
+		fault.bad_closes++;
 		return rc;
+	}
 	return CALL_FAILS(close, UNNOTICED, EIO, EINTR, ENOSPC) ? -1 : rc;
 }
 

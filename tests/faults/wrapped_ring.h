@@ -106,13 +106,20 @@ static void may_shorten(const struct uring *u, struct io_uring_sqe *sqe)
 	}
 }
 
+static unsigned interrupted;	/* so many operations are, whatever else fails */
+
 static void may_fail(const struct uring *u, struct io_uring_sqe *sqe)
 {
 	const struct kind_of_op *kind = kind_of(sqe->opcode);
-	int err = 0;
+	int err;
 
 	if (!kind)
 		return;
+	if (interrupted && !is_own(u, sqe)) {
+		interrupted--;
+		change(sqe, -EINTR);
+		return;
+	}
 	may_shorten(u, sqe);
 	err = is_own(u, sqe) ? own_place() : fault_place(OPERATION, kind->name, kind->errors, 0);
 	if (err)
@@ -124,7 +131,7 @@ static void change_new(struct io_uring *ring)
 	struct uring *u = weir_container_of(ring, struct uring, ring);
 	unsigned i;
 
-	if (!fault.armed || (fault.kind != OPERATION && fault.kind != SHORT_COUNT))
+	if (!fault.armed)
 		return;
 	for (i = ring->sq.sqe_head; i != ring->sq.sqe_tail; i++)
 		may_fail(u, &ring->sq.sqes[i & *ring->sq.kring_mask]);
