@@ -125,7 +125,7 @@ $(DEMOS:%.c=$B/%) $(BENCH:%.c=$B/%): $B/%: $B/obj/%.o \
 $(patsubst %.c,$B/%,$(filter tests/faults/%,$(TESTS))): WRAP_ALLOC += -Wl,@tests/faults/wraps
 $(TESTS:%.c=$B/%): $B/%: $B/obj/%.o $B/obj/tests/harness.o $(LIBWEIR)
 	$(call say,LINK,$@)
-	$Q mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(WRAP_ALLOC) -o $@ \
+	$Q mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(WRAP_ALLOC) $(TEST_LDFLAGS) -o $@ \
 		$(filter-out %.a,$^) $(filter %.a,$^) $(CHECK_LIBS) $(URING_LIBS)
 
 # The explorer stands between its programs and pthread and the kernel; and the files of the runtime that
@@ -167,7 +167,7 @@ check: all tests	## runs every test
 
 # A child that ends by _exit() writes its counts, too: see tests/harness.c.
 COVERAGE = CC=gcc BUILD=$(BUILD)/coverage CFLAGS='-O0 -g --coverage -fprofile-update=atomic' \
-	LDFLAGS='-Wl,--wrap=_exit -u __gcov_dump' SLOW=0 SCRIPTS=
+	TEST_LDFLAGS='-Wl,--wrap=_exit -u __gcov_dump' SLOW=0 SCRIPTS=
 coverage:	## which lines and branches of runtime/ the tests run: at least 95 and 85 %
 	@mkdir -p $(BUILD)/coverage && find $(BUILD)/coverage -name '*.gcda' -delete
 	@+$(MAKE) --no-print-directory check $(COVERAGE)
