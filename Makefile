@@ -186,7 +186,7 @@ check-all:	## and with every compiler, sanitizer and lint
 	@mkdir -p $(BUILD) && rm -f $(BUILD)/failed
 	$(call again,gcc,check CC=gcc BUILD=$(BUILD)/gcc WERROR=1)
 	$(call again,clang,check CC=clang BUILD=$(BUILD)/clang WERROR=1 SCRIPTS=)
-	$(call again,debug,check CC=gcc DEBUG=1 SCRIPTS=)
+	$(call again,debug,check CC=gcc DEBUG=1 TEST_CHECK=1 SCRIPTS=)
 	$(call again,address and undefined,check CC=gcc SAN=address$(comma)undefined SCRIPTS=)
 	$(call again,thread,check CC=gcc SAN=thread WRAP='$(FIXED_ADDRESSES)' SCRIPTS=tests/explore/run)
 	$(call again,valgrind,check CC=gcc BUILD=$(BUILD)/gcc WERROR=1 WRAP='$(VALGRIND)' SCRIPTS=)

@@ -70,14 +70,15 @@ struct weir_loop_stats {
 };
 
 /* A new loop of this thread.  Results: 0; -EPERM, -ENOSYS io_uring is refused; -ENOMEM, -EMFILE,
- * -ENFILE; -EINVAL a conf out of range.  weir_explain() says it in words. */
+ * -ENFILE; -EINVAL a conf out of range, a signal that cannot be caught; -EAGAIN too many loops have
+ * a dump_signal.  weir_explain() says it in words. */
 WEIR_API int weir_loop_new(struct weir_loop **loop, const struct weir_loop_conf *conf);
 
 /* Cancels what is left, lets it end (for at most WEIR_CLOSE_GRACE of real time), and frees the
  * loop.  What was left is a leak, reported with where it was made: tasks, ctxs and groups, kernel
- * ops, ports, with conf.check descriptors.  Results: how many there were, 0 if none; -EBUSY inside
- * itself.  What does not end in time keeps its memory for ever, which is reported as well.  NULL is
- * ignored. */
+ * ops, ports, with conf.check descriptors and objects.  Results: how many there were, 0 if none;
+ * -EBUSY inside itself.  What does not end in time keeps its memory for ever, which is reported as
+ * well.  NULL is ignored. */
 #define WEIR_CLOSE_GRACE	(2 * WEIR_S)
 WEIR_API int weir_loop_free(struct weir_loop *loop);
 
@@ -128,6 +129,7 @@ WEIR_API const char *weir_explain(int rc, char *buf, size_t size);
 
 /* Writes every task to fd: what it waits for, its await stack, the innermost first, who spawned it:
  *	task 3 in the group of main.c:40 waits for: recv
+ *	     descriptor 7
  *	  #0 read_exact copy.c:71  weir_recv(op, self->fd, self->buf, 2, 0)
  *	  #1 session copy.c:94  read_exact()
  *	  by main main.c:52  weir_go(session)
