@@ -234,10 +234,11 @@ static bool is_time(struct weir_loop *loop, uint64_t now)
 uint64_t weir_kit_idle_(struct weir_loop *loop, uint64_t due)
 {
 	struct weir_notes *notes = loop->notes;
-	uint64_t now = clock_now(), cost;
+	uint64_t now, cost;
 
 	if (!loop->conf.report || notes->blind || notes->looked == loop->stats.resumes)
 		return due;
+	now = clock_now();
 	if (!is_time(loop, now))
 		return loop->be->ops->advance || due < notes->look_at ? due : notes->look_at;
 	notes->looked = loop->stats.resumes;
