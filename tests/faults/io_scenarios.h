@@ -88,7 +88,7 @@ static int files(void)
 	return rc;
 }
 
-/* ---- notes of who opened what ---- */
+/* ---- conf.check: notes of who opened, holds and waits for what ---- */
 
 struct opener { struct weir_frame co; int fds[2], rc; };
 
@@ -97,7 +97,6 @@ static WEIR_CO(opener, self, op)
 	int rc;
 
 	WEIR_TRY(rc, out, weir_pipe(op, self->fds, 0));
-	fault_pardon(ENOMEM);	/* without memory there is no note */
 	WEIR_AWAIT(self->rc, weir_close(op, self->fds[0]));
 	WEIR_AWAIT(rc, weir_close(op, self->fds[1]));
 	rc = first(self->rc, rc);
@@ -109,8 +108,13 @@ WEIR_END
 static int notes(void)
 {
 	static const struct weir_loop_conf noting = { .virtual_clock = true, .check = true };
+	int rc = RUN(&noting, opener);
 
-	return RUN(&noting, opener);
+	rc = first(rc, RUN(&noting, meeting));
+	rc = first(rc, RUN(&noting, sems));
+	rc = first(rc, RUN(&noting, plumber));
+	fault_pardon(ENOMEM);	/* without memory there is no note */
+	return rc;
 }
 
 /* ---- pipes: more readers than the ring has room for, twice; and reads that lose ---- */
