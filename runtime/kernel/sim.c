@@ -278,6 +278,13 @@ static int error(struct sim *s, const struct io_uring_sqe *sqe)
 	return 0;
 }
 
+/* Then it would be tried again at some time; who does not wait wants to know. */
+static bool may_poll(const struct sim *s, const struct sim_req *r)
+{
+	return !weir_sim_impatient_(&r->sqe) && weir_sim_polls_ready_(s, r) &&
+		(r->sqe.len || r->sqe.opcode == IORING_OP_ACCEPT);
+}
+
 /* Called once the effect is due. */
 static int perform(struct sim *s, struct sim_req *r)
 {
@@ -285,7 +292,7 @@ static int perform(struct sim *s, struct sim_req *r)
 
 	if (may_retry(&r->sqe) && sim_chance(s, s->again)) {
 		s->stats.again++;
-		return sim_below(s, 2) ? -EINTR : -EAGAIN;
+		return sim_below(s, 2) || !may_poll(s, r) ? -EINTR : -EAGAIN;
 	}
 	if (!r->internal && sim_chance(s, s->fail)) {
 		res = error(s, &r->sqe);
@@ -361,24 +368,12 @@ static void take_req(struct sim *s, struct uring *u, const struct io_uring_sqe *
 		r->state = SIM_OVER;
 		r->res = -EAGAIN;
 	}
+	if (sqe->opcode == IORING_OP_ACCEPT && weir_sim_no_fd_(s) < 0) {
+		r->state = SIM_OVER; /* Linux looks for one before it waits */
+		r->res = weir_sim_no_fd_(s);
+	}
 	weir_sim_trace_(s, "takes  slot %u  opcode %u  fd %d  len %u", (unsigned)sqe->user_data,
 			sqe->opcode, sqe->fd, sqe->len);
-}
-
-/* Linux runs these in a thread: a cancel may come when one has begun. */
-static bool in_thread(const struct io_uring_sqe *sqe)
-{
-	switch (sqe->opcode) {
-	case IORING_OP_OPENAT:
-	case IORING_OP_STATX:
-	case IORING_OP_FSYNC:
-	case IORING_OP_UNLINKAT:
-	case IORING_OP_RENAMEAT:
-	case IORING_OP_MKDIRAT:
-		return true;
-	default:
-		return false;
-	}
 }
 
 /* The rows of KERNEL.md's table, each where it can happen.  Result: that of the cancel. */
@@ -394,7 +389,7 @@ static int call_off(struct sim *s, struct uring *u, struct sim_req *r)
 		s->stats.raced++;
 		return -ENOENT;
 	}
-	if (in_thread(&r->sqe) && sim_below(s, 2)) {
+	if (weir_sim_on_file_(s, r) && sim_below(s, 2)) { /* a thread of Linux's has begun it */
 		s->stats.running++;
 		r->state = SIM_RUNS;
 		if (r->sqe.opcode == IORING_OP_OPENAT && sim_below(s, 2)) {

@@ -85,11 +85,19 @@ __attribute__((format(printf, 2, 3))) void weir_sim_trace_(struct sim *s, const 
 bool weir_sim_can_(struct sim *s, const struct sim_req *r);
 /* Its effect: the result.  Only if it can. */
 int weir_sim_do_(struct sim *s, const struct sim_req *r);
+/* True: a recv or send that is told not to wait. */
+bool weir_sim_impatient_(const struct io_uring_sqe *sqe);
+/* Whether a poll that stands in for r would end at once. */
+bool weir_sim_polls_ready_(const struct sim *s, const struct sim_req *r);
+/* True: r is on a file or a name, which Linux may hand to a thread. */
+bool weir_sim_on_file_(const struct sim *s, const struct sim_req *r);
+/* Whether one more descriptor could be had.  Results: 0; -EMFILE, -ENFILE. */
+int weir_sim_no_fd_(const struct sim *s);
 /* True: r is on a descriptor of Linux's. */
 bool weir_sim_foreign_(const struct sim *s, const struct sim_req *r);
 /* What poll(2) should say of that one. */
 short weir_sim_events_(const struct sim_req *r);
-/* When r's timerfd expires, if it reads one; else WEIR_FOREVER. */
+/* When r's timerfd expires, if it reads or polls one; else WEIR_FOREVER. */
 uint64_t weir_sim_expiry_(const struct sim *s, const struct sim_req *r);
 
 int weir_sim_timer_new_(struct sim *s);

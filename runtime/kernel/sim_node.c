@@ -80,6 +80,16 @@ int weir_sim_open_(struct sim *s, struct sim_node *node, int flags)
 	return fd;
 }
 
+int weir_sim_no_fd_(const struct sim *s)
+{
+	int fd = fcntl(s->base, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
 int weir_sim_close_(struct sim *s, int fd)
 {
 	struct sim_desc *d = weir_sim_desc_(s, fd);
@@ -162,12 +172,47 @@ static struct sim_node *find(const struct sim *s, const char *path)
 	return NULL;
 }
 
-/* The absolute path in buf, of PATH_BYTES, without a slash at its end; the root is "". */
+/* Whether what path leads through is there, all of it directories. */
+static int walk(const struct sim *s, const char *path)
+{
+	char dir[PATH_BYTES];
+	const struct sim_node *n;
+	int rc;
+
+	snprintf(dir, sizeof dir, "%.*s", (int)(strrchr(path, '/') - path), path);
+	if (!*dir)
+		return 0;
+	n = find(s, dir);
+	if (n)
+		return n->kind == SIM_DIR ? 0 : -ENOTDIR;
+	rc = walk(s, dir);
+	return rc < 0 ? rc : -ENOENT;
+}
+
+/* Each run of slashes is one.  True: there were some at the end, and now there are not. */
+static bool trim(char *path)
+{
+	char *from, *to = path;
+	bool slash = false;
+
+	for (from = path; *from; from++)
+		if (from[0] != '/' || from[1] != '/')
+			*to++ = *from;
+	if (to > path && to[-1] == '/') {
+		to--;
+		slash = true;
+	}
+	*to = '\0';
+	return slash;
+}
+
+/* The absolute path in buf, of PATH_BYTES, without a slash at its end; the root is "".  What it
+ * leads through is there. */
 static int resolve(const struct sim *s, int dirfd, const char *path, char *buf)
 {
 	const struct sim_desc *d = weir_sim_desc_(s, dirfd);
+	const struct sim_node *n;
 	const char *dir = "";
-	int n;
 
 	if (*path != '/' && dirfd != AT_FDCWD) {
 		if (!d)
@@ -180,26 +225,14 @@ static int resolve(const struct sim *s, int dirfd, const char *path, char *buf)
 	}
 	if (!*path)
 		return -ENOENT;
-	n = snprintf(buf, PATH_BYTES, "%s%s%s", dir, *path == '/' ? "" : "/", path);
-	if (n >= PATH_BYTES)
+	if (snprintf(buf, PATH_BYTES, "%s/%s", dir, path) >= PATH_BYTES)
 		return -ENAMETOOLONG;
-	while (n && buf[n - 1] == '/')
-		buf[--n] = '\0';
-	return 0;
-}
-
-/* Whether path may be made: its directory is there. */
-static int parent(const struct sim *s, const char *path)
-{
-	char dir[PATH_BYTES];
-	const struct sim_node *n;
-
-	snprintf(dir, sizeof dir, "%.*s", (int)(strrchr(path, '/') - path), path);
-	if (!*dir)
-		return 0;
-	n = find(s, dir);
-	return !n ? -ENOENT : n->kind == SIM_DIR ? 0
-						 : -ENOTDIR;
+	if (trim(buf)) {
+		n = find(s, buf);
+		if (n && n->kind == SIM_FILE)
+			return -ENOTDIR;
+	}
+	return *buf ? walk(s, buf) : 0;
 }
 
 static struct sim_node *make(struct sim *s, const char *path, int kind, unsigned mode)
@@ -219,16 +252,21 @@ static struct sim_node *make(struct sim *s, const char *path, int kind, unsigned
 	return n;
 }
 
+static bool is_below(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	return !strncmp(path, dir, len) && path[len] == '/';
+}
+
 static bool has_children(const struct sim *s, const char *path)
 {
-	size_t len = strlen(path);
 	struct weir_list *l;
 
 	for (l = s->nodes.next; l != &s->nodes; l = l->next) {
 		struct sim_node *n = weir_container_of(l, struct sim_node, link);
 
-		if (is_file(n) && n->u.file.path && !strncmp(n->u.file.path, path, len) &&
-		    n->u.file.path[len] == '/')
+		if (is_file(n) && n->u.file.path && is_below(n->u.file.path, path))
 			return true;
 	}
 	return false;
@@ -268,15 +306,14 @@ static int do_open(struct sim *s, int dirfd, const char *name, int flags, unsign
 	if (!n && !(flags & O_CREAT))
 		return -ENOENT;
 	if (!n) {
-		rc = parent(s, path);
-		if (rc < 0)
-			return rc;
+		if (name[strlen(name) - 1] == '/')
+			return -EISDIR;
 		n = make(s, path, SIM_FILE, mode);
 		return n ? weir_sim_open_(s, n, flags) : -ENOMEM;
 	}
 	if (flags & O_CREAT && flags & O_EXCL)
 		return -EEXIST;
-	if (n->kind == SIM_DIR && (flags & O_ACCMODE) != O_RDONLY)
+	if (n->kind == SIM_DIR && ((flags & O_ACCMODE) != O_RDONLY || flags & O_CREAT))
 		return -EISDIR;
 	if (n->kind == SIM_FILE && flags & O_DIRECTORY)
 		return -ENOTDIR;
@@ -314,26 +351,29 @@ static int do_rename(struct sim *s, int from_dir, const char *from, int to_dir, 
 	struct sim_node *n, *there;
 	int rc = resolve(s, from_dir, from, old);
 
+	if (flags & ~(unsigned)RENAME_NOREPLACE)
+		return -EINVAL;
 	rc = rc < 0 ? rc : resolve(s, to_dir, to, new);
-	rc = rc < 0 ? rc : parent(s, new);
 	if (rc < 0)
 		return rc;
 	n = find(s, old);
 	there = find(s, new);
 	if (!n)
-		return -ENOENT;
-	if (n == there)
-		return 0;
-	if (flags & ~(unsigned)RENAME_NOREPLACE)
-		return -EINVAL;
+		return *old ? -ENOENT : -EBUSY;
 	if (there && flags & RENAME_NOREPLACE)
 		return -EEXIST;
-	if (n->kind == SIM_DIR && has_children(s, old))
-		return -EBUSY;
+	if (is_below(new, old))
+		return -EINVAL;
+	if (is_below(old, new))
+		return -ENOTEMPTY;
+	if (n == there)
+		return 0;
 	if (there && there->kind != n->kind)
 		return n->kind == SIM_DIR ? -ENOTDIR : -EISDIR;
 	if (there && has_children(s, new))
 		return -ENOTEMPTY;
+	if (n->kind == SIM_DIR && has_children(s, old))
+		return -EBUSY;
 	copy = weir_alloc_(strlen(new) + 1);
 	if (!copy)
 		return -ENOMEM;
@@ -354,9 +394,6 @@ static int do_mkdir(struct sim *s, int dirfd, const char *name, unsigned mode)
 		return rc;
 	if (!*path || find(s, path))
 		return -EEXIST;
-	rc = parent(s, path);
-	if (rc < 0)
-		return rc;
 	return make(s, path, SIM_DIR, mode) ? 0 : -ENOMEM;
 }
 
@@ -389,6 +426,8 @@ static int do_statx(struct sim *s, int dirfd, const char *name, int flags, struc
 	int rc;
 
 	if (!*name && flags & AT_EMPTY_PATH) {
+		if (dirfd == AT_FDCWD)
+			return do_statx(s, dirfd, "/", 0, st);
 		if (!d)
 			return -EBADF;
 		fill_statx(d->node, st);
@@ -514,7 +553,9 @@ uint64_t weir_sim_expiry_(const struct sim *s, const struct sim_req *r)
 {
 	const struct sim_desc *d = weir_sim_desc_(s, r->sqe.fd);
 
-	return d && d->node->kind == SIM_TIMER ? d->node->u.timer.due : WEIR_FOREVER;
+	if (!d || d->node->kind != SIM_TIMER || !(weir_sim_events_(r) & POLLIN))
+		return WEIR_FOREVER;
+	return d->node->u.timer.due;
 }
 
 /* ---- descriptors of Linux's ---- */
@@ -565,7 +606,7 @@ short weir_sim_events_(const struct sim_req *r)
 	}
 }
 
-static bool does_not_wait(const struct io_uring_sqe *sqe)
+bool weir_sim_impatient_(const struct io_uring_sqe *sqe)
 {
 	return (sqe->opcode == IORING_OP_RECV || sqe->opcode == IORING_OP_SEND) &&
 		sqe->msg_flags & MSG_DONTWAIT;
@@ -575,7 +616,7 @@ static bool foreign_can(const struct sim_req *r)
 {
 	struct pollfd p = { .fd = r->sqe.fd, .events = weir_sim_events_(r) };
 
-	return !p.events || does_not_wait(&r->sqe) || poll(&p, 1, 0) != 0;
+	return !p.events || weir_sim_impatient_(&r->sqe) || poll(&p, 1, 0) != 0;
 }
 
 static int foreign_poll(const struct sim_req *r)
@@ -659,6 +700,21 @@ static unsigned polled(const struct sim *s, const struct sim_desc *d,
 	return ready(s, d) & (poll_events(sqe) | POLLERR | POLLHUP);
 }
 
+bool weir_sim_polls_ready_(const struct sim *s, const struct sim_req *r)
+{
+	const struct sim_desc *d = weir_sim_desc_(s, r->sqe.fd);
+
+	return !d || ready(s, d) & ((unsigned)weir_sim_events_(r) | POLLERR | POLLHUP);
+}
+
+bool weir_sim_on_file_(const struct sim *s, const struct sim_req *r)
+{
+	const struct sim_desc *d = weir_sim_desc_(s, r->sqe.fd);
+
+	return r->sqe.opcode != IORING_OP_SOCKET &&
+		(has_path(&r->sqe) || (d && is_file(d->node)));
+}
+
 bool weir_sim_can_(struct sim *s, const struct sim_req *r)
 {
 	const struct io_uring_sqe *q = &r->sqe;
@@ -671,7 +727,7 @@ bool weir_sim_can_(struct sim *s, const struct sim_req *r)
 	if (q->opcode == IORING_OP_POLL_ADD)
 		return polled(s, d, q) != 0;
 	if (is_stream(d))
-		return does_not_wait(q) || weir_sim_stream_can_(s, d, q);
+		return weir_sim_impatient_(q) || weir_sim_stream_can_(s, d, q);
 	if (d->node->kind == SIM_TIMER && q->opcode == IORING_OP_READ)
 		return d->node->u.timer.due <= s->now;
 	return true;
@@ -710,6 +766,19 @@ static int do_file(struct sim_desc *d, const struct io_uring_sqe *q)
 	}
 }
 
+static int do_timer(const struct sim *s, const struct sim_desc *d, const struct io_uring_sqe *q)
+{
+	switch (q->opcode) {
+	case IORING_OP_READ:
+		return timer_read(s, d->node, q);
+	case IORING_OP_WRITE:
+	case IORING_OP_FSYNC:
+		return -EINVAL;
+	default:
+		return -ENOTSOCK;
+	}
+}
+
 int weir_sim_do_(struct sim *s, const struct sim_req *r)
 {
 	const struct io_uring_sqe *q = &r->sqe;
@@ -725,9 +794,7 @@ int weir_sim_do_(struct sim *s, const struct sim_req *r)
 		return (int)polled(s, d, q);
 	if (is_stream(d))
 		return weir_sim_stream_do_(s, d, q);
-	if (is_file(d->node))
-		return do_file(d, q);
-	return q->opcode == IORING_OP_READ ? timer_read(s, d->node, q) : -EINVAL;
+	return is_file(d->node) ? do_file(d, q) : do_timer(s, d, q);
 }
 
 bool weir_sim_call_(struct sim *s, struct weir_op *op)

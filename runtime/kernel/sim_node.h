@@ -15,8 +15,10 @@
 /* Bytes on their way from a writer to a reader. */
 struct sim_stream {
 	char *data;
+	size_t size; /* of data, which grows up to room */
 	size_t room, at, len;
 	bool no_writer, no_reader;
+	bool hushed; /* the reader of a connection will hear no more; whoever writes cannot tell */
 	bool reset; /* the writer closed with bytes of ours unread */
 };
 
@@ -25,6 +27,8 @@ struct sim_socket {
 	struct sockaddr_storage addr;
 	socklen_t len; /* 0: not bound */
 	bool connected, listens;
+	bool shut; /* for sending, by us */
+	bool refused; /* the peer is gone, and we know */
 	struct sim_node *peer; /* NULL: not yet, or gone */
 	struct sim_stream in;
 	unsigned backlog, queued;

@@ -14,8 +14,9 @@
 #include "kernel/alloc.h"
 #include "kernel/sim_node.h"
 
-#define ROOM 65536u  /* bytes that a pipe or a socket holds */
+#define ROOM 65536u  /* bytes that a pipe holds, and some sockets; others four times that */
 #define NARROW 64u   /* at most, if it is to be small */
+#define FIRST 256u   /* bytes of memory, before more are needed */
 #define PORTS 49152u /* the first that a bind to port 0 may give */
 #define SOMAX 4096u
 
@@ -26,13 +27,33 @@ static void *pointer(uint64_t addr)
 
 /* ---- streams ---- */
 
-static int stream_init(struct sim *s, struct sim_stream *st)
+static void stream_init(struct sim *s, struct sim_stream *st, size_t room)
 {
 	bool narrow = s->conf.trouble & WEIR_SIM_NARROW && sim_below(s, 2);
 
-	st->room = narrow ? 1 + sim_below(s, NARROW) : ROOM;
-	st->data = weir_alloc_(st->room);
-	return st->data ? 0 : -ENOMEM;
+	st->room = narrow ? 1 + sim_below(s, NARROW) : room;
+}
+
+/* Memory for n bytes more, if there is room for them. */
+static bool stream_grow(struct sim_stream *st, size_t n)
+{
+	size_t size = st->size ? st->size : FIRST, i;
+	char *data;
+
+	if (st->len + n <= st->size)
+		return true;
+	while (size < st->len + n)
+		size *= 2;
+	data = weir_alloc_(size);
+	if (!data)
+		return false;
+	for (i = 0; i < st->len; i++)
+		data[i] = st->data[(st->at + i) % st->size];
+	weir_free_(st->data);
+	st->data = data;
+	st->size = size;
+	st->at = 0;
+	return true;
 }
 
 static size_t stream_get(struct sim_stream *st, char *to, size_t n, bool peek)
@@ -41,28 +62,31 @@ static size_t stream_get(struct sim_stream *st, char *to, size_t n, bool peek)
 
 	n = n < st->len ? n : st->len;
 	for (i = 0; i < n; i++)
-		to[i] = st->data[(st->at + i) % st->room];
-	if (!peek) {
-		st->at = (st->at + n) % st->room;
+		to[i] = st->data[(st->at + i) % st->size];
+	if (!peek && n) {
+		st->at = (st->at + n) % st->size;
 		st->len -= n;
 	}
 	return n;
 }
 
-static size_t stream_put(struct sim_stream *st, const char *from, size_t n)
+/* Results: bytes, as many as there is room for; -ENOMEM. */
+static int stream_put(struct sim_stream *st, const char *from, size_t n)
 {
 	size_t i;
 
 	n = n < st->room - st->len ? n : st->room - st->len;
+	if (!stream_grow(st, n))
+		return -ENOMEM;
 	for (i = 0; i < n; i++)
-		st->data[(st->at + st->len + i) % st->room] = from[i];
+		st->data[(st->at + st->len + i) % st->size] = from[i];
 	st->len += n;
-	return n;
+	return (int)n;
 }
 
 static bool can_get(const struct sim_stream *st)
 {
-	return st->len || st->no_writer;
+	return st->len || st->no_writer || st->hushed;
 }
 
 static bool can_put(const struct sim_stream *st)
@@ -83,6 +107,12 @@ static struct sim_stream *in(const struct sim_desc *d)
 	return d->node->kind == SIM_PIPE ? &d->node->u.pipe : &d->node->u.socket.in;
 }
 
+static bool is_tcp(const struct sim_node *n)
+{
+	return n->kind == SIM_SOCKET && n->u.socket.domain != AF_UNIX;
+}
+
+/* d, which is a connection or a pipe, will never send anything more. */
 static bool shut(const struct sim_desc *d)
 {
 	const struct sim_stream *o = out(d);
@@ -190,10 +220,7 @@ static struct sim_node *socket_new(struct sim *s, int domain)
 	n->u.socket.domain = domain;
 	weir_list_init_(&n->u.socket.queue);
 	weir_list_init_(&n->u.socket.in_queue);
-	if (stream_init(s, &n->u.socket.in) < 0) {
-		weir_sim_node_unref_(n);
-		return NULL;
-	}
+	stream_init(s, &n->u.socket.in, sim_below(s, 2) ? ROOM : 4 * ROOM);
 	return n;
 }
 
@@ -211,8 +238,9 @@ int weir_sim_socket_(struct sim *s, int domain, int type)
 
 	if (domain != AF_INET && domain != AF_INET6 && domain != AF_UNIX)
 		return -EAFNOSUPPORT;
-	if ((type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) != SOCK_STREAM)
-		return -ESOCKTNOSUPPORT;
+	type &= ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (type != SOCK_STREAM)
+		return type < 0 || type > SOCK_PACKET ? -EINVAL : -ESOCKTNOSUPPORT;
 	n = socket_new(s, domain);
 	if (!n)
 		return -ENOMEM;
@@ -281,7 +309,8 @@ static bool can_connect(const struct sim *s, const struct sim_node *n,
 {
 	const struct sim_node *to = listener(s, n, q);
 
-	return !to || to->u.socket.queued < to->u.socket.backlog;
+	return n->u.socket.connected || n->u.socket.listens || !to ||
+		to->u.socket.queued < to->u.socket.backlog;
 }
 
 static int do_connect(struct sim *s, struct sim_node *n, const struct io_uring_sqe *q)
@@ -292,7 +321,9 @@ static int do_connect(struct sim *s, struct sim_node *n, const struct io_uring_s
 
 	if (rc < 0)
 		return rc;
-	if (n->u.socket.connected || n->u.socket.listens)
+	if (n->u.socket.listens)
+		return is_tcp(n) ? -EISCONN : -EINVAL;
+	if (n->u.socket.connected)
 		return -EISCONN;
 	if (!to)
 		return -ECONNREFUSED;
@@ -354,10 +385,7 @@ int weir_sim_pair_(struct sim *s, int fds[2])
 
 static int open_pipe(struct sim *s, struct sim_node *n, int fds[2])
 {
-	int rc = stream_init(s, &n->u.pipe);
-
-	if (rc < 0)
-		return rc;
+	stream_init(s, &n->u.pipe, ROOM);
 	fds[0] = weir_sim_open_(s, n, O_RDONLY);
 	if (fds[0] < 0)
 		return fds[0];
@@ -377,7 +405,47 @@ int weir_sim_pipe_(struct sim *s, int fds[2])
 	return rc;
 }
 
+/* ---- partings ---- */
+
+/* The other end reads what is there, then the end; or learns that its bytes went unread. */
+static void part(struct sim_node *n)
+{
+	struct sim_node *peer = n->u.socket.peer;
+
+	if (!peer)
+		return;
+	peer->u.socket.in.no_writer = true;
+	peer->u.socket.in.reset |= n->u.socket.in.len != 0;
+	peer->u.socket.peer = NULL;
+	n->u.socket.peer = NULL;
+}
+
+static void drop_queue(struct sim_node *n)
+{
+	while (!weir_list_empty_(&n->u.socket.queue)) {
+		struct sim_node *other = weir_container_of(n->u.socket.queue.next, struct sim_node,
+							   u.socket.in_queue);
+
+		weir_list_remove_(&other->u.socket.in_queue);
+		weir_list_init_(&other->u.socket.in_queue);
+		if (other->u.socket.peer)
+			other->u.socket.peer->u.socket.in.reset = true;
+		part(other);
+		weir_sim_node_unref_(other);
+	}
+	n->u.socket.queued = 0;
+}
+
 /* ---- operations ---- */
+
+/* That will be refused: it does not wait. */
+static bool wrong_way(const struct sim_desc *d, const struct io_uring_sqe *q, int end)
+{
+	if (d->node->kind == SIM_SOCKET)
+		return !d->node->u.socket.connected;
+	return (d->flags & O_ACCMODE) == end || q->opcode == IORING_OP_RECV ||
+		q->opcode == IORING_OP_SEND;
+}
 
 bool weir_sim_stream_can_(struct sim *s, const struct sim_desc *d, const struct io_uring_sqe *q)
 {
@@ -387,10 +455,10 @@ bool weir_sim_stream_can_(struct sim *s, const struct sim_desc *d, const struct 
 	switch (q->opcode) {
 	case IORING_OP_READ:
 	case IORING_OP_RECV:
-		return !q->len || (socket && !n->u.socket.connected) || can_get(in(d));
+		return !q->len || wrong_way(d, q, O_WRONLY) || can_get(in(d));
 	case IORING_OP_WRITE:
 	case IORING_OP_SEND:
-		return !q->len || shut(d) || can_put(out(d));
+		return !q->len || wrong_way(d, q, O_RDONLY) || shut(d) || can_put(out(d));
 	case IORING_OP_ACCEPT:
 		return !socket || !n->u.socket.listens || n->u.socket.queued;
 	case IORING_OP_CONNECT:
@@ -406,42 +474,74 @@ static int get(const struct sim_desc *d, const struct io_uring_sqe *q)
 	struct sim_stream *st = in(d);
 
 	if (d->node->kind == SIM_SOCKET && !d->node->u.socket.connected)
-		return -ENOTCONN;
+		return is_tcp(d->node) ? -ENOTCONN : -EINVAL;
 	if (d->node->kind == SIM_PIPE && (d->flags & O_ACCMODE) == O_WRONLY)
 		return -EBADF;
 	if (st->len)
 		return (int)stream_get(st, pointer(q->addr), q->len, peek);
 	if (st->reset) {
 		st->reset = false;
+		d->node->u.socket.refused = true;
 		return -ECONNRESET;
 	}
-	return st->no_writer || !q->len ? 0 : -EAGAIN;
+	return st->no_writer || st->hushed || !q->len ? 0 : -EAGAIN;
 }
 
-static int put(const struct sim_desc *d, const struct io_uring_sqe *q)
+/* A peer of TCP's that is gone says so in answer to what is sent: that is lost, with all that is
+ * sent before the answer comes. */
+static int put_in_vain(struct sim *s, struct sim_socket *k, const struct io_uring_sqe *q)
 {
-	size_t n;
+	if (k->in.reset) {
+		k->in.reset = false;
+		k->refused = true;
+		return -ECONNRESET;
+	}
+	if (k->refused)
+		return -EPIPE;
+	k->refused = sim_below(s, 2);
+	return (int)q->len;
+}
 
-	if (d->node->kind == SIM_PIPE && (d->flags & O_ACCMODE) == O_RDONLY)
+static int put(struct sim *s, const struct sim_desc *d, const struct io_uring_sqe *q)
+{
+	struct sim_socket *k = d->node->kind == SIM_SOCKET ? &d->node->u.socket : NULL;
+	int n;
+
+	if (!k && (d->flags & O_ACCMODE) == O_RDONLY)
 		return -EBADF;
-	if (d->node->kind == SIM_SOCKET && !d->node->u.socket.connected)
-		return -ENOTCONN;
+	if (k && !k->connected)
+		return is_tcp(d->node) ? -EPIPE : -ENOTCONN;
+	if (k && is_tcp(d->node) && !k->peer && !k->shut)
+		return put_in_vain(s, k, q);
 	if (shut(d) || out(d)->no_reader)
 		return -EPIPE;
 	n = stream_put(out(d), pointer(q->addr), q->len);
-	return n || !q->len ? (int)n : -EAGAIN;
+	return n || !q->len ? n : -EAGAIN;
 }
 
 static int do_shutdown(struct sim_node *n, unsigned how)
 {
-	if (!n->u.socket.connected)
-		return -ENOTCONN;
+	struct sim_socket *k = &n->u.socket;
+
 	if (how > SHUT_RDWR)
 		return -EINVAL;
-	if (how != SHUT_WR)
-		n->u.socket.in.no_writer = true;
-	if (how != SHUT_RD && n->u.socket.peer)
-		n->u.socket.peer->u.socket.in.no_writer = true;
+	if (!k->connected && !k->listens)
+		return is_tcp(n) ? -ENOTCONN : 0;
+	if (is_tcp(n) && (k->refused || (k->shut && k->in.no_writer)))
+		return -ENOTCONN;
+	if (k->listens && how != SHUT_WR) {
+		k->listens = false;
+		drop_queue(n);
+	}
+	if (how != SHUT_WR) {
+		k->in.hushed = true;
+		k->in.no_writer |= !is_tcp(n);
+	}
+	if (how != SHUT_RD) {
+		k->shut = true;
+		if (k->peer)
+			k->peer->u.socket.in.no_writer = true;
+	}
 	return 0;
 }
 
@@ -453,7 +553,7 @@ int weir_sim_stream_do_(struct sim *s, const struct sim_desc *d, const struct io
 	case IORING_OP_READ:
 		return get(d, q);
 	case IORING_OP_WRITE:
-		return put(d, q);
+		return put(s, d, q);
 	case IORING_OP_FSYNC:
 		return -EINVAL;
 	default:
@@ -464,7 +564,7 @@ int weir_sim_stream_do_(struct sim *s, const struct sim_desc *d, const struct io
 	case IORING_OP_RECV:
 		return get(d, q);
 	case IORING_OP_SEND:
-		return put(d, q);
+		return put(s, d, q);
 	case IORING_OP_ACCEPT:
 		return do_accept(s, d->node, q);
 	case IORING_OP_CONNECT:
@@ -477,33 +577,6 @@ int weir_sim_stream_do_(struct sim *s, const struct sim_desc *d, const struct io
 }
 
 /* ---- ends ---- */
-
-/* The other end reads what is there, then the end; or learns that its bytes went unread. */
-static void part(struct sim_node *n)
-{
-	struct sim_node *peer = n->u.socket.peer;
-
-	if (!peer)
-		return;
-	peer->u.socket.in.no_writer = true;
-	peer->u.socket.in.reset = n->u.socket.in.len && n->u.socket.domain != AF_UNIX;
-	peer->u.socket.peer = NULL;
-	n->u.socket.peer = NULL;
-}
-
-static void drop_queue(struct sim_node *n)
-{
-	while (!weir_list_empty_(&n->u.socket.queue)) {
-		struct sim_node *other = weir_container_of(n->u.socket.queue.next, struct sim_node,
-							   u.socket.in_queue);
-
-		weir_list_remove_(&other->u.socket.in_queue);
-		weir_list_init_(&other->u.socket.in_queue);
-		part(other);
-		weir_sim_node_unref_(other);
-	}
-	n->u.socket.queued = 0;
-}
 
 void weir_sim_stream_close_(struct sim_desc *d)
 {
