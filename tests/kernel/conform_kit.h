@@ -632,16 +632,16 @@ static inline void print(const char *where, const struct outcomes *o)
 static inline void compare(const struct script *script, struct weir_loop *linux_loop)
 {
 	static struct outcomes real, sim;
+	unsigned i, n = test_some(SEEDS);
 	const char *odd;
 	uint64_t seed;
-	unsigned i;
 
 	real.n = sim.n = 0;
 	for (i = 0; i < LINUX_RUNS; i++) {
 		play_on(linux_loop, script, i);
 		note(&real, stage.outcome);
 	}
-	for (seed = 0; seed < test_some(SEEDS) || (seed < SEEDS_MAX && missing(&real, &sim)); seed++)
+	for (seed = 0; seed < n || (seed < SEEDS_MAX && missing(&real, &sim)); seed++)
 		simulate_one(script, seed, &sim);
 	if (getenv("CONFORM")) {
 		printf("%s\n", script->name);
