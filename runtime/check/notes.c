@@ -299,6 +299,18 @@ void weir_seen_holds_(struct weir_seen *s, struct weir_task *t, int64_t n)
 		u->holds += (uint64_t)n;
 }
 
+void weir_seen_misused_(struct weir_seen *s, const char *what)
+{
+	struct weir_loop *loop = s->notes->loop;
+	const struct weir_point *p = loop && loop->running ? loop->from : NULL;
+
+	if (p)
+		weir_report_(loop, "weir: misuse: %s, made at %s; by %s %s:%d after  %s", what,
+			     s->made, p->func, p->file, p->line, p->text);
+	else if (loop)
+		weir_report_(loop, "weir: misuse: %s, made at %s", what, s->made);
+}
+
 /* ---- life ---- */
 
 int weir_notes_new_(struct weir_loop *loop)

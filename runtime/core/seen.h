@@ -38,6 +38,9 @@ void weir_seen_used_(struct weir_seen *seen, struct weir_task *t, unsigned how);
 /* t has n permits more of it, or -n fewer; NULL as above. */
 void weir_seen_holds_(struct weir_seen *seen, struct weir_task *t, int64_t n);
 
+/* Whoever runs has used it in a way that Go panics on; what: "send on a closed channel". */
+void weir_seen_misused_(struct weir_seen *seen, const char *what);
+
 /* A task's memory, with room for a note of it; slab.c calls them with conf.check. */
 void *weir_notes_block_(struct weir_notes *notes, size_t size);
 void weir_notes_unblock_(struct weir_notes *notes, void *block);

@@ -239,6 +239,14 @@ static void used(struct weir_chan *ch, struct weir_op *op, unsigned how)
 		weir_seen_used_(ch->seen, op ? weir_op_task(op) : NULL, how);
 }
 
+/* After a hang-up that is the way to learn of it; after a close it is a mistake. */
+static void refuse(struct weir_chan *ch, const char *what)
+{
+	ch->stats.refused++;
+	if (ch->seen && !ch->hungup)
+		weir_seen_misused_(ch->seen, what);
+}
+
 static bool send_attempt(struct weir_op *op)
 {
 	struct weir_chan *ch = op->u.wait.obj;
@@ -246,7 +254,7 @@ static bool send_attempt(struct weir_op *op)
 	if (!ch)
 		return false;	/* never ready */
 	if (!ch->open) {
-		ch->stats.refused++;
+		refuse(ch, "send on a closed channel");
 		op->res = -EPIPE;
 		return true;
 	}
@@ -405,7 +413,7 @@ int weir_chan_try_send_(struct weir_chan *ch, const void *item)
 	if (!ch)
 		return -EAGAIN;
 	if (!ch->open) {
-		ch->stats.refused++;
+		refuse(ch, "send on a closed channel");
 		return -EPIPE;
 	}
 	return send_now(ch, item, 1) ? 1 : -EAGAIN;
@@ -467,7 +475,7 @@ int weir_chan_close_(struct weir_chan *ch)
 	if (!ch)
 		return -EPIPE;
 	if (!ch->open) {
-		ch->stats.refused++;
+		refuse(ch, "close of a closed channel");
 		return -EPIPE;
 	}
 	end(ch);

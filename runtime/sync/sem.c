@@ -163,6 +163,8 @@ int weir_sem_give_(struct weir_sem *s, uint64_t n)
 		return weir_sem_shared_give_(s, n);
 	if (n > (uint64_t)(s->size - s->free)) {
 		s->refused++;
+		if (s->seen)
+			weir_seen_misused_(s->seen, "release of more permits than are held");
 		return -EINVAL;
 	}
 	if (s->seen)
