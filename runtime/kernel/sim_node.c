@@ -490,6 +490,8 @@ static int file_write(struct sim_desc *d, const struct io_uring_sqe *sqe)
 
 	if ((d->flags & O_ACCMODE) == O_RDONLY)
 		return -EBADF;
+	if (!sqe->len)
+		return 0; /* not even a longer file */
 	if (d->flags & O_APPEND)
 		at = n->u.file.len;
 	if (at >= WEIR_SIM_FILE_MAX || sqe->len > WEIR_SIM_FILE_MAX - at)
@@ -499,8 +501,7 @@ static int file_write(struct sim_desc *d, const struct io_uring_sqe *sqe)
 		return -ENOMEM;
 	if (at > n->u.file.len)
 		memset(n->u.file.data + n->u.file.len, 0, (size_t)at - n->u.file.len);
-	if (sqe->len)
-		memcpy(n->u.file.data + at, pointer(sqe->addr), sqe->len);
+	memcpy(n->u.file.data + at, pointer(sqe->addr), sqe->len);
 	n->u.file.len = end > n->u.file.len ? end : n->u.file.len;
 	if (sqe->off == OWN_OFFSET)
 		d->at = end;

@@ -111,4 +111,30 @@ START_TEST(the_same_seed_is_the_same_run)
 }
 END_TEST
 
-TESTS("sim", bytes_arrive_whole_and_in_order_whatever_the_seed, the_same_seed_is_the_same_run)
+/* ---- files ---- */
+
+struct nothing { struct weir_frame co; int fd, rc; };
+
+static WEIR_CO(nothing, self, op)
+{
+	WEIR_TRY(self->fd, out, weir_open(op, "/file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	WEIR_AWAIT(self->rc, weir_write(op, self->fd, "", 0, 100));
+	ck_assert_int_eq(self->rc, 0);
+	WEIR_AWAIT(self->rc, weir_close(op, self->fd));
+out:
+	WEIR_RETURN(self->fd < 0 ? self->fd : self->rc);
+}
+WEIR_END
+
+START_TEST(a_write_of_nothing_behind_the_end_makes_a_file_no_longer)
+{
+	struct weir_loop *loop = sim_loop(1, 0);
+
+	ck_assert_int_eq(weir_run(loop, nothing), 0);
+	ck_assert_int_eq(weir_sim_content(loop, "/file", NULL, 0), 0);
+	test_loop_free(loop);
+}
+END_TEST
+
+TESTS("sim", bytes_arrive_whole_and_in_order_whatever_the_seed, the_same_seed_is_the_same_run,
+      a_write_of_nothing_behind_the_end_makes_a_file_no_longer)
