@@ -82,20 +82,21 @@ PARTS  := $(wildcard demos/*/*.c)	# of the demo that the directory is named afte
 BENCH  := $(wildcard bench/*.c)
 TESTS  := $(filter-out tests/misuse/% tests/cpp/%,$(wildcard tests/*/*.c))
 EXPLORER := $(wildcard tests/explore/kit/*.c)
-SOURCES := $(LIB) $(DEMOS) $(PARTS) $(BENCH) $(TESTS) $(EXPLORER) tests/harness.c
+FUZZ_KIT := $(wildcard tests/fuzz/kit/*.c)
+SOURCES := $(LIB) $(DEMOS) $(PARTS) $(BENCH) $(TESTS) $(EXPLORER) $(FUZZ_KIT) tests/harness.c
 HEADERS := $(wildcard runtime/*/*.h runtime/include/weir/*.h demos/*/*.h tests/*.h tests/*/*.h tests/*/kit/*.h)
 SCRIPTS := $(wildcard tests/*/run)
 LIBWEIR := $B/libweir.a
 object  = $(1:%.c=$B/obj/%.o)
 
-.PHONY: all tests deps check-deps demo check models coverage flakes check-all check-6.1 \
-	lint bench vectors install clean help FORCE
+.PHONY: all tests deps check-deps demo check models coverage flakes fuzz fuzz-one \
+	check-all check-6.1 lint bench vectors install clean help FORCE
 all: $(LIBWEIR) $B/libweir.so $(DEMOS:%.c=$B/%)	## the libraries and the demos, in build/
 tests: $(TESTS:%.c=$B/%)			## the test programs, without running them
 
 # Private, or else the first of them that is made would lend its flags to $B/flags.
 $(call object,$(LIB)): private ALL_CPPFLAGS += -Iruntime
-$(call object,$(TESTS) $(EXPLORER) tests/harness.c): private ALL_CPPFLAGS += -Iruntime -Itests
+$(call object,$(TESTS) $(EXPLORER) $(FUZZ_KIT) tests/harness.c): private ALL_CPPFLAGS += -Iruntime -Itests
 
 $(call object,$(SOURCES)): $B/obj/%.o: %.c $B/flags
 	$(call say,CC,$<)
@@ -140,6 +141,12 @@ $(EXPLORED): $B/explored/%.o: %.c $B/flags
 	$(call say,CC,'$< (explored)')
 	$Q mkdir -p $(@D) && $(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+# A fuzz target's main() replays its corpus; or it is libFuzzer's, in a build of Clang's for that.
+$(patsubst %.c,$B/%,$(filter tests/fuzz/%,$(TESTS))): $(call object,$(FUZZ_KIT))
+$B/fuzz/%: $B/obj/tests/fuzz/%.o $B/obj/tests/fuzz/kit/fuzz.o $(LIBWEIR)
+	$(call say,LINK,$@)
+	$Q mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(URING_LIBS)
+
 -include $(patsubst %.o,%.d,$(call object,$(SOURCES)) $(EXPLORED))
 
 # ---- what a person asks for ----
@@ -176,6 +183,15 @@ coverage:	## which lines and branches of runtime/ the tests run: at least 95 and
 RUNS ?= 100
 flakes: all tests	## the test programs RUNS times on one core, then RUNS times on busy ones
 	@BUILD='$B' tests/flakes $(RUNS) $(if $(CHECK),-k '$(CHECK)') $(TESTS:%.c=$B/%)
+
+FUZZ    ?= $(patsubst tests/fuzz/%.c,%,$(filter tests/fuzz/%,$(TESTS)))
+SECONDS ?= 60
+fuzz:		## lets libFuzzer look for inputs of FUZZ=target that fail, SECONDS long
+	@+for target in $(FUZZ); do \
+		$(MAKE) --no-print-directory CC=clang SAN=fuzzer-no-link,address,undefined fuzz-one FUZZ=$$target || exit; \
+	done
+fuzz-one: $B/fuzz/$(FUZZ)
+	@tests/fuzz/kit/fuzz '$B' $(FUZZ) $(SECONDS)
 
 # TSan 12 does not know where a kernel of today may put things.
 FIXED_ADDRESSES := $(shell setarch -R true 2>/dev/null && echo setarch -R)
@@ -216,7 +232,7 @@ lint:		## format, clang-tidy and what the compilers know of coroutines
 		{ grep -v ' generated' $B/tidy.log; exit 1; }
 	$(call say,LINT,scripts)
 	$Q shellcheck -e SC2016 .ci/run .ci/deps tests/run tests/style tests/coverage tests/flakes $(SCRIPTS) \
-		$(wildcard tests/models/check tests/vm/* tests/vectors/generate)
+		$(wildcard tests/models/check tests/vm/* tests/vectors/generate tests/fuzz/kit/fuzz)
 
 bench: $(BENCH:%.c=$B/%)	## measures the runtime in this process
 	$Q $B/bench/core
