@@ -315,8 +315,7 @@ static void end(struct sim *s, struct uring *u, struct sim_req *r)
 {
 	mix(s, s->now);
 	mix(s, (uint64_t)r->sqe.opcode << 32 | (uint32_t)(r->res < 0 ? r->res : r->res > 0));
-	weir_sim_trace_(s, "ends   slot %u  opcode %u  fd %d  = %d", (unsigned)r->sqe.user_data,
-			r->sqe.opcode, r->sqe.fd, r->res);
+	weir_sim_trace_(s, "slot %-3u %s = %d", (unsigned)r->sqe.user_data, r->name, r->res);
 	s->stats.ended++;
 	post(s, &u->ring, r->sqe.user_data, r->res);
 	weir_list_remove_(&r->link);
@@ -342,9 +341,9 @@ static void step(struct sim *s, struct uring *u, struct sim_req *r)
 	end(s, u, r);
 }
 
-static bool is_internal(const struct uring *u, uint64_t user_data)
+static const struct weir_op_def *def_of(const struct uring *u, uint64_t user_data)
 {
-	return u->slots[(uint32_t)user_data].op->def->flags & WEIR_INTERNAL_;
+	return u->slots[(uint32_t)user_data].op->def;
 }
 
 static void take_req(struct sim *s, struct uring *u, const struct io_uring_sqe *sqe)
@@ -355,7 +354,8 @@ static void take_req(struct sim *s, struct uring *u, const struct io_uring_sqe *
 	weir_list_append_(&s->reqs, &r->link);
 	r->sqe = *sqe;
 	r->state = SIM_WAITS;
-	r->internal = is_internal(u, sqe->user_data);
+	r->internal = def_of(u, sqe->user_data)->flags & WEIR_INTERNAL_;
+	r->name = sqe->opcode == IORING_OP_POLL_ADD ? "poll" : def_of(u, sqe->user_data)->name;
 	r->ripe = s->now;
 	r->sum = sum(sqe);
 	scribble(s, sqe);
@@ -372,8 +372,8 @@ static void take_req(struct sim *s, struct uring *u, const struct io_uring_sqe *
 		r->state = SIM_OVER; /* Linux looks for one before it waits */
 		r->res = weir_sim_no_fd_(s);
 	}
-	weir_sim_trace_(s, "takes  slot %u  opcode %u  fd %d  len %u", (unsigned)sqe->user_data,
-			sqe->opcode, sqe->fd, sqe->len);
+	weir_sim_trace_(s, "slot %-3u %s begins: fd %d, %u bytes", (unsigned)sqe->user_data,
+			r->name, sqe->fd, fills(sqe) || reads(sqe) ? sqe->len : 0);
 }
 
 /* The rows of KERNEL.md's table, each where it can happen.  Result: that of the cancel. */
@@ -387,6 +387,8 @@ static int call_off(struct sim *s, struct uring *u, struct sim_req *r)
 	}
 	if (r->state == SIM_OVER) {
 		s->stats.raced++;
+		if (sim_below(s, 2))
+			end(s, u, r); /* before the completion of the cancel */
 		return -ENOENT;
 	}
 	if (weir_sim_on_file_(s, r) && sim_below(s, 2)) { /* a thread of Linux's has begun it */
@@ -402,7 +404,7 @@ static int call_off(struct sim *s, struct uring *u, struct sim_req *r)
 	r->state = SIM_OVER;
 	r->res = sim_below(s, 8) ? -ECANCELED : -EINTR;
 	if (sim_below(s, 2))
-		end(s, u, r); /* before the completion of the cancel */
+		end(s, u, r);
 	return 0;
 }
 
@@ -420,7 +422,7 @@ static void take_cancel(struct sim *s, struct uring *u, const struct io_uring_sq
 		break;
 	}
 	mix(s, (uint64_t)(uint32_t)res);
-	weir_sim_trace_(s, "cancel slot %u  = %d", (unsigned)sqe->addr, res);
+	weir_sim_trace_(s, "slot %-3u cancel = %d", (unsigned)sqe->addr, res);
 	if (res < 0 || !(sqe->flags & IOSQE_CQE_SKIP_SUCCESS))
 		post(s, &u->ring, sqe->user_data, res);
 }

@@ -24,6 +24,7 @@ struct sim_req {
 	int res;
 	uint64_t ripe; /* not before */
 	uint64_t sum;  /* of the bytes it will read */
+	const char *name; /* what it does, in words */
 	bool internal; /* of the runtime itself */
 };
 
