@@ -304,6 +304,9 @@ void weir_seen_misused_(struct weir_seen *s, const char *what)
 	struct weir_loop *loop = s->notes->loop;
 	const struct weir_point *p = loop && loop->running ? loop->from : NULL;
 
+	if (s->misused == what)		/* as often as it happens would bury all else */
+		return;
+	s->misused = what;
 	if (p)
 		weir_report_(loop, "weir: misuse: %s, made at %s; by %s %s:%d after  %s", what,
 			     s->made, p->func, p->file, p->line, p->text);

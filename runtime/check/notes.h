@@ -32,6 +32,7 @@ struct weir_seen {
 	bool by_host;			/* used by the program around the loop, or a callback */
 	bool owned;			/* permits were given back by a task that held them */
 	bool roams;			/* ... by one that did not */
+	const char *misused;		/* how, the last time that was told */
 
 	/* during a search for deadlocks: what was found of either side, in which round */
 	bool mentioned;
