@@ -200,15 +200,17 @@ bool weir_sem_cancel_(struct weir_op *op)
 	return true;
 }
 
+/* Of its permits some may have been released already, by someone who had no more of his own. */
 void weir_sem_revoke_(struct weir_op *op, int err)
 {
 	struct weir_sem *s = op->u.wait.obj;
+	int64_t n = (int64_t)op->u.wait.n, held = s->size - s->free;
 
 	if (s->seen && !s->shared)
-		weir_seen_holds_(s->seen, weir_op_task(op), -(int64_t)op->u.wait.n);
+		weir_seen_holds_(s->seen, weir_op_task(op), -n);
 	if (s->shared)
 		weir_sem_shared_give_(s, op->u.wait.n);
 	else
-		put_back(s, op->u.wait.n);
+		put_back(s, (uint64_t)(n < held ? n : held));
 	op->res = err;
 }

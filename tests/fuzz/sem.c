@@ -167,8 +167,11 @@ static void cancel(unsigned task)
 	if (u->state == WAITS) {
 		tell(task, 0, -ECANCELED);
 	} else if (u->rc == 0) {	/* won, and not seen: it goes back */
-		u->rc = -ECANCELED;
-		release(u->arm[u->won].s, u->arm[u->won].n);
+		struct line *l = &lines[u->arm[u->won].s];
+		unsigned n = u->arm[u->won].n, held = (unsigned)(l->size - l->free);
+
+		u->rc = -ECANCELED;	/* what the driver has not released of it */
+		release(u->arm[u->won].s, n < held ? n : held);
 	}
 }
 
@@ -373,6 +376,7 @@ static WEIR_CO(driver, self, op)
 		}
 		check_all();
 	}
+	fuzz_dump(loop);
 	for (i = 0; i < n_tasks; i++)
 		cancel_task(i);
 	check_all();

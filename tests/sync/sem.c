@@ -463,6 +463,25 @@ START_TEST(permits_granted_to_a_task_that_is_cancelled_first_go_on)
 }
 END_TEST
 
+START_TEST(permits_that_someone_released_meanwhile_do_not_go_back_twice)
+{
+	struct ask a;
+
+	begin(3);
+	ck_try(3, 0);
+	go(&a, 2);
+	release(2);
+	release(1);
+	ck_free(1);	/* two are the task's, which has not run... */
+	release(1);	/* ...and no others are held */
+	ck_free(2);
+	weir_group_cancel(&a.group, 0);
+	ck_ended(&a, -ECANCELED);
+	ck_free(3);
+	end();
+}
+END_TEST
+
 START_TEST(under_a_ctx_that_is_done_not_even_a_free_permit_is_had)
 {
 	struct ask a;
@@ -764,6 +783,7 @@ TESTS("sem", permits_are_taken_and_given_back,
       who_leaves_the_line_elsewhere_changes_nothing,
       a_cancel_before_the_release_leaves_the_permits_free,
       permits_granted_to_a_task_that_is_cancelled_first_go_on,
+      permits_that_someone_released_meanwhile_do_not_go_back_twice,
       under_a_ctx_that_is_done_not_even_a_free_permit_is_had,
       so_do_those_of_a_task_that_had_used_up_its_budget,
       a_hundred_thousand_who_wait_are_cancelled_at_once, more_permits_serve_who_waits,
