@@ -143,7 +143,7 @@ $(EXPLORED): $B/explored/%.o: %.c $B/flags
 
 # A fuzz target's main() replays its corpus; or it is libFuzzer's, in a build of Clang's for that.
 $(patsubst %.c,$B/%,$(filter tests/fuzz/%,$(TESTS))): $(call object,$(FUZZ_KIT))
-$B/fuzz/%: $B/obj/tests/fuzz/%.o $B/obj/tests/fuzz/kit/fuzz.o $(LIBWEIR)
+$B/fuzz/%: $B/obj/tests/fuzz/%.o $(filter-out %/replay.o,$(call object,$(FUZZ_KIT))) $(LIBWEIR)
 	$(call say,LINK,$@)
 	$Q mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(URING_LIBS)
 

@@ -492,6 +492,7 @@ static WEIR_CO(driver, self, op)
 		}
 		check_all();
 	}
+	fuzz_dump(loop);
 	for (i = 0; i < n_tasks; i++)
 		weir_ctx_cancel(&ctxs[i], 0);
 	WEIR_AWAIT(self->rc, weir_group_wait(op, &self->group));

@@ -542,6 +542,7 @@ static WEIR_CO(driver, self, op)
 		}
 		check_all();
 	}
+	fuzz_dump(loop);
 	for (self->g = n_nodes; self->g--;)
 		if (!nodes[self->g].gone)
 			cancel(self->g, 0);

@@ -560,6 +560,7 @@ static WEIR_CO(driver, self, op)
 				start_other(&self->group, what);
 		}
 	}
+	fuzz_dump(loop);
 	for (self->i = 0; self->i < n_tasks; self->i++)
 		weir_ctx_cancel(&ctxs[self->i], 0);
 	WEIR_AWAIT(self->rc, weir_group_wait(op, &self->group));

@@ -240,6 +240,7 @@ static WEIR_CO(driver, self, op)
 	self->ns = WEIR_FOREVER;
 last:
 	fuzz_say("drain, %llu ns", (unsigned long long)self->ns);
+	fuzz_dump(loop);
 	must_eq(weir_go(&self->takers, taker), 0);
 	closed = true;
 	WEIR_CALL(self->rc, self->drain, weir_pool_drain, .pool = weir_pool_any(&pool),

@@ -39,6 +39,9 @@ struct weir_loop *fuzz_loop(void);
 /* Nothing may be left in it: no task, op, timer, descriptor. */
 void fuzz_loop_free(struct weir_loop *loop);
 
+/* Has all tasks told of, in text and in JSON, which must be well-formed. */
+void fuzz_dump(struct weir_loop *loop);
+
 /* ---- what must hold ---- */
 
 /* Says what an instruction does, if one input is replayed alone. */
