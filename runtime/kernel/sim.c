@@ -143,8 +143,13 @@ static int reqs_new(struct sim *s, unsigned n)
 		return 0; /* a second ring, for a host; of the same size */
 	s->memory = weir_zalloc_(n, sizeof *s->memory);
 	s->pick = weir_zalloc_(n, sizeof *s->pick);
-	if (!s->memory || !s->pick)
-		return -ENOMEM;
+	if (!s->memory || !s->pick) {
+		weir_free_(s->memory);
+		weir_free_(s->pick);
+		s->memory = NULL;
+		s->pick = NULL;
+		return -ENOMEM; /* whoever asked may ask again */
+	}
 	for (i = 0; i < n; i++)
 		weir_list_append_(&s->idle, &s->memory[i].link);
 	return 0;
@@ -359,7 +364,8 @@ static void take_req(struct sim *s, struct uring *u, const struct io_uring_sqe *
 	r->ripe = s->now;
 	r->sum = sum(sqe);
 	scribble(s, sqe);
-	if (!r->internal && sim_chance(s, s->late)) {
+	/* Virtual time stands still for Linux's: these would never be due. */
+	if (!r->internal && !weir_sim_foreign_(s, r) && sim_chance(s, s->late)) {
 		s->stats.late++;
 		r->ripe += sim_below(s, WEIR_SIM_LATEST);
 	}

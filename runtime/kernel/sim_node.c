@@ -704,8 +704,11 @@ static unsigned polled(const struct sim *s, const struct sim_desc *d,
 bool weir_sim_polls_ready_(const struct sim *s, const struct sim_req *r)
 {
 	const struct sim_desc *d = weir_sim_desc_(s, r->sqe.fd);
+	struct pollfd p = { .fd = r->sqe.fd, .events = weir_sim_events_(r) };
 
-	return !d || ready(s, d) & ((unsigned)weir_sim_events_(r) | POLLERR | POLLHUP);
+	if (!d)
+		return poll(&p, 1, 0) != 0;
+	return ready(s, d) & ((unsigned)weir_sim_events_(r) | POLLERR | POLLHUP);
 }
 
 bool weir_sim_on_file_(const struct sim *s, const struct sim_req *r)
