@@ -51,6 +51,9 @@ static struct line {
 	struct { unsigned task, arm; } at[TASKS * ARMS];
 } lines[SEMS];
 
+static struct line refused;	/* by refuse(), of this semaphore: they will hear of it */
+static unsigned refused_by;
+
 static struct weir_loop *loop;
 static struct weir_sem sems[SEMS];
 static struct weir_ctx ctxs[TASKS];
@@ -59,18 +62,25 @@ static struct weir_ctx ctxs[TASKS];
 
 static void serve(unsigned s);
 
-/* True: it did stand there. */
-static bool leave(unsigned s, unsigned task)
+static unsigned without(struct line *l, unsigned task)
 {
-	struct line *l = &lines[s];
-	unsigned i, kept = 0;
+	unsigned i, kept = 0, n = l->n;
 
-	for (i = 0; i < l->n; i++)
+	for (i = 0; i < n; i++)
 		if (l->at[i].task != task)
 			l->at[kept++] = l->at[i];
-	kept = l->n - kept;
-	l->n -= kept;
-	return kept;
+	l->n = kept;
+	return n - kept;
+}
+
+/* True: it did stand there, or was about to hear that it is refused. */
+static bool leave(unsigned s, unsigned task)
+{
+	unsigned left = without(&lines[s], task);
+
+	if (refused_by == s)
+		left += without(&refused, task);
+	return left;
 }
 
 /* The task leaves every line that it stands in, and makes way. */
@@ -122,17 +132,22 @@ static void serve(unsigned s)
 /* Who asks for more than n leaves the line, then hears of it. */
 static void refuse(unsigned s, long long n, int rc)
 {
-	struct line *l = &lines[s], refused = { 0 };
+	struct line *l = &lines[s];
 	unsigned i, kept = 0;
 
+	refused_by = s;
 	for (i = 0; i < l->n; i++)
 		if (users[l->at[i].task].arm[l->at[i].arm].n > n)
 			refused.at[refused.n++] = l->at[i];
 		else
 			l->at[kept++] = l->at[i];
 	l->n = kept;
-	for (i = 0; i < refused.n; i++)
-		tell(refused.at[i].task, refused.at[i].arm, rc);
+	while (refused.n) {
+		unsigned task = refused.at[0].task, arm = refused.at[0].arm;
+
+		memmove(refused.at, refused.at + 1, --refused.n * sizeof *refused.at);
+		tell(task, arm, rc);
+	}
 }
 
 /* What it would be told at once; -EAGAIN: nothing. */
