@@ -32,7 +32,7 @@
 #include "weir.h"
 
 #define LINUX_RUNS	50
-#define SEEDS		250	/* of each script; */
+#define SEEDS		100	/* of each script; */
 #define SEEDS_MAX	3000	/* ... as many until they have shown all that Linux has */
 
 #define STEPS		10
