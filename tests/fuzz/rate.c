@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "kit/fuzz.h"
+#include "weir/sim.h"
 
 #define TASKS		48
 #define RESERVATIONS	32
@@ -49,6 +50,9 @@ static struct {
 
 static struct weir_reservation reservations[RESERVATIONS];
 static unsigned n_reservations;
+
+static unsigned waits_for[TASKS];	/* of a single wait, as long as its task has not run */
+static bool jumped;			/* timers may be late: tokens spill */
 
 static struct weir_loop *loop;
 static struct weir_limiter limiter;
@@ -128,7 +132,9 @@ static WEIR_CO(waiter, self, op)
 			      self->ns && !self->select ? self->ns : WEIR_FOREVER);
 	weir_ctx_enter(op, &self->timeout);
 	if (!self->select) {
+		waits_for[self->id] = self->n[0];
 		WEIR_AWAIT(self->rc, weir_limiter_wait(op, &limiter, self->n[0]));
+		waits_for[self->id] = 0;
 		i = 0;
 	} else {
 		weir_ready(weir_limiter_wait(&self->arm[0].op, &limiter, self->n[0]));
@@ -250,6 +256,17 @@ static void undo(unsigned i)
 	must(weir_limiter_tokens(&limiter) == once);
 }
 
+/* Who is cancelled gives its tokens back, also if it has them and does not know. */
+static void cancel(unsigned t)
+{
+	double before = weir_limiter_tokens(&limiter), full = (double)limiter.bucket.burst;
+
+	fuzz_say("cancel %u", t);
+	before += ctxs[t].err ? 0 : waits_for[t];
+	weir_ctx_cancel(&ctxs[t], 0);
+	must(jumped || weir_limiter_tokens(&limiter) >= (before < full ? before : full) - EPSILON);
+}
+
 static void allow(void)
 {
 	unsigned n = fuzz_below(MOST);
@@ -309,9 +326,8 @@ static WEIR_CO(driver, self, op)
 			break;
 		case 8:
 			i = fuzz_below(n_tasks);
-			fuzz_say("cancel %u", i);
 			if (i < n_tasks)
-				weir_ctx_cancel(&ctxs[i], 0);
+				cancel(i);
 			break;
 		case 9:
 			WEIR_AWAIT(self->rc, weir_yield(op));
@@ -327,6 +343,7 @@ static WEIR_CO(driver, self, op)
 			self->ns = fuzz_ns();
 			fuzz_say("jump %llu ns", (unsigned long long)self->ns);
 			must_eq(weir_advance(loop, self->ns), 0);
+			jumped = true;
 			break;
 		}
 		check_sum();
@@ -347,6 +364,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_input(data, size);
 	loop = fuzz_loop();
 	memset(&model, 0, sizeof model);
+	memset(waits_for, 0, sizeof waits_for);
+	jumped = size && *data & WEIR_SIM_JUMPS;
 	n_tasks = n_reservations = 0;
 
 	burst = fuzz_below(MOST);
