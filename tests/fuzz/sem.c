@@ -62,38 +62,29 @@ static struct weir_ctx ctxs[TASKS];
 
 static void serve(unsigned s);
 
-static unsigned without(struct line *l, unsigned task)
+static bool take_out(struct line *l, unsigned task, unsigned arm)
 {
-	unsigned i, kept = 0, n = l->n;
+	unsigned i;
 
-	for (i = 0; i < n; i++)
-		if (l->at[i].task != task)
-			l->at[kept++] = l->at[i];
-	l->n = kept;
-	return n - kept;
+	for (i = 0; i < l->n; i++) {
+		if (l->at[i].task != task || l->at[i].arm != arm)
+			continue;
+		memmove(l->at + i, l->at + i + 1, (--l->n - i) * sizeof *l->at);
+		return true;
+	}
+	return false;
 }
 
-/* True: it did stand there, or was about to hear that it is refused. */
-static bool leave(unsigned s, unsigned task)
-{
-	unsigned left = without(&lines[s], task);
-
-	if (refused_by == s)
-		left += without(&refused, task);
-	return left;
-}
-
-/* The task leaves every line that it stands in, and makes way. */
+/* The arms of the task leave their lines, one after the other, and make way.  Some may be about to
+ * hear that they are refused. */
 static void leave_all(unsigned task)
 {
 	struct user_model *u = &users[task];
-	bool left[SEMS] = { false };
 	unsigned i;
 
 	for (i = 0; i < u->n; i++)
-		left[u->arm[i].s] |= leave(u->arm[i].s, task);
-	for (i = 0; i < u->n; i++)
-		if (left[u->arm[i].s])
+		if (take_out(&lines[u->arm[i].s], task, i) ||
+		    (refused_by == u->arm[i].s && take_out(&refused, task, i)))
 			serve(u->arm[i].s);
 }
 
@@ -114,6 +105,7 @@ static bool fits(const struct line *l, unsigned n)
 	return n == 0 || n <= l->free;
 }
 
+/* An arm of a select that is decided stands in the way until it leaves, but gets nothing. */
 static void serve(unsigned s)
 {
 	struct line *l = &lines[s];
@@ -123,8 +115,10 @@ static void serve(unsigned s)
 
 		if (!fits(l, n))
 			return;
+		take_out(l, task, arm);
+		if (users[task].state != WAITS)
+			continue;
 		l->free -= n;
-		memmove(l->at, l->at + 1, --l->n * sizeof *l->at);
 		tell(task, arm, 0);
 	}
 }
@@ -145,7 +139,7 @@ static void refuse(unsigned s, long long n, int rc)
 	while (refused.n) {
 		unsigned task = refused.at[0].task, arm = refused.at[0].arm;
 
-		memmove(refused.at, refused.at + 1, --refused.n * sizeof *refused.at);
+		take_out(&refused, task, arm);
 		tell(task, arm, rc);
 	}
 }
