@@ -26,6 +26,7 @@ const char *weir_kind_name_(enum weir_kind kind)
 	static const char *const names[] = {
 		[WEIR_KIND_CHAN_] = "chan", [WEIR_KIND_SEM_] = "sem",
 		[WEIR_KIND_LIMITER_] = "limiter", [WEIR_KIND_PIPELINE_] = "pipeline",
+		[WEIR_KIND_SHARED_] = "shared region",
 	};
 
 	return names[kind];
@@ -58,6 +59,7 @@ static void note_task(struct weir_notes *notes, struct block *b, size_t size)
 	n->parent = running ? weir_note_of_(running) : NULL;
 	if (n->parent)
 		weir_list_append_(&n->parent->children, &n->sibling);
+	weir_order_task_made_(notes, n);
 }
 
 void *weir_notes_block_(struct weir_notes *notes, size_t size)
@@ -145,6 +147,7 @@ void weir_notes_unblock_(struct weir_notes *notes, void *task)
 	if (!n)
 		return;
 	n->task = NULL;
+	weir_order_task_gone_(notes, n);
 	pass_on_children(n);
 	for (l = n->uses.next; l != &n->uses; l = next) {
 		next = l->next;
@@ -198,6 +201,11 @@ void weir_seen_gone_(struct weir_seen *s)
 		return;
 	notes = s->notes;
 	forget_uses(s);
+	if (s->gives)
+		weir_list_remove_(&s->passed);
+	weir_past_fini_(&s->past[0]);
+	weir_past_fini_(&s->past[1]);
+	weir_history_free_(s->history);
 	weir_list_remove_(&s->link);
 	weir_free_(s);
 	if (!notes->loop && weir_list_empty_(&notes->objects))
@@ -260,6 +268,7 @@ void weir_seen_used_(struct weir_seen *s, struct weir_task *t, unsigned how)
 
 	if (u)
 		u->how |= how;
+	weir_order_used_(s, how);
 }
 
 /* Permits that t gives back and did not hold were another's; whose, nobody knows. */
@@ -291,6 +300,7 @@ void weir_seen_holds_(struct weir_seen *s, struct weir_task *t, int64_t n)
 	struct weir_task_note *note = actor(s, t);
 	struct weir_use *u = note ? use_of(s, note) : NULL;
 
+	weir_order_holds_(s, note, n >= 0);
 	if (u)
 		u->how |= WEIR_USE_SEM_;
 	if (n < 0)
@@ -324,6 +334,7 @@ int weir_notes_new_(struct weir_loop *loop)
 		return -ENOMEM;
 	notes->loop = loop;
 	weir_list_init_(&notes->objects);
+	weir_order_init_(&notes->order);
 	loop->notes = notes;
 	loop->slab.notes = notes;
 	return 0;
@@ -337,6 +348,9 @@ void weir_notes_free_(struct weir_loop *loop)
 
 	for (l = notes->objects.next; l != &notes->objects; l = l->next)
 		forget_uses(weir_container_of(l, struct weir_seen, link));
+	if (loop->group.past)	/* tasks of it were abandoned */
+		weir_past_forget_(&loop->group);
+	weir_order_fini_(&notes->order);
 	notes->loop = NULL;
 	if (weir_list_empty_(&notes->objects))
 		weir_free_(notes);

@@ -9,6 +9,7 @@
 #ifndef WEIR_CHECK_NOTES_H
 #define WEIR_CHECK_NOTES_H
 
+#include "check/order.h"
 #include "core/loop.h"
 
 struct weir_notes {
@@ -17,6 +18,7 @@ struct weir_notes {
 	bool blind;			/* a note could not be made: nothing is sure any more */
 
 	uint64_t looked, look_at;	/* see weir_kit_idle_() */
+	struct weir_order order;
 };
 
 struct weir_seen {
@@ -33,6 +35,11 @@ struct weir_seen {
 	bool owned;			/* permits were given back by a task that held them */
 	bool roams;			/* ... by one that did not */
 	const char *misused;		/* how, the last time that was told */
+
+	struct weir_past past[2];	/* what came before whatever was given to it; see order.c */
+	unsigned gives;			/* to which of those the running step adds */
+	struct weir_list passed;	/* if any, in order.passed */
+	struct weir_history *history;	/* of a shared region */
 
 	/* during a search for deadlocks: what was found of either side, in which round */
 	bool mentioned;
@@ -61,6 +68,9 @@ struct weir_task_note {
 	struct weir_list uses;		/* the latest first */
 	weir_body *body;		/* once it has begun, as the next */
 	const struct weir_point *made;
+	struct weir_past past;		/* what came before its next step; see order.c */
+	unsigned clock;			/* its own, plus 1; 0: none */
+	bool woken;			/* made ready by a task */
 
 	/* during a search for deadlocks */
 	unsigned number;
@@ -78,6 +88,9 @@ struct weir_task_note *weir_note_of_(const struct weir_task *t);
 int weir_notes_new_(struct weir_loop *loop);
 void weir_notes_free_(struct weir_loop *loop);
 unsigned weir_notes_leaks_(struct weir_loop *loop);
+
+/* NULL is ignored. */
+void weir_history_free_(struct weir_history *h);
 
 const char *weir_kind_name_(enum weir_kind kind);
 

@@ -55,7 +55,11 @@ static void resume(struct weir_task *t)
 	uint64_t limit = loop->conf.stall, began = limit ? clock_now() : 0, ns;
 
 	set_running(loop, t, from);
+	if (loop->notes)
+		weir_order_begin_(t);
 	weir_task_resume_(t);
+	if (loop->notes)
+		weir_order_end_(loop);
 	set_running(loop, NULL, NULL);
 	if (!limit)
 		return;

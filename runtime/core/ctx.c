@@ -198,6 +198,8 @@ void weir_ctx_cancel_(struct weir_ctx *ctx, int err, int cause, const char *by)
 		if (alive)
 			end_one(c, err, cause, by);
 	}
+	if (ctx->loop->notes)
+		weir_past_cancel_(ctx->loop, err);
 	weir_loop_touch_(ctx->loop);
 }
 
@@ -235,6 +237,8 @@ static bool wait_attempt(struct weir_op *op)
 	const struct weir_ctx *ctx = op->u.wait.obj;
 
 	op->res = 0;
+	if (ctx->err && ctx->loop->notes)
+		weir_past_cancelled_(ctx->loop);
 	return ctx->err != 0;
 }
 
@@ -274,6 +278,8 @@ void weir_ctx_leave(struct weir_op *op, struct weir_ctx *ctx)
 	struct weir_task *t = weir_op_task(op);
 
 	WEIR_CHECK_(t->ctx == ctx, "weir_ctx_leave() of a ctx the task is not under", ctx->made);
+	if (ctx->err && ctx->loop->notes)
+		weir_past_cancelled_(ctx->loop);
 	t->ctx = ctx->outer;
 	ctx->outer = NULL;
 	weir_list_remove_(&t->in_ctx);

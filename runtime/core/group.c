@@ -22,6 +22,9 @@ void weir_group_init_(struct weir_group *g, struct weir_ctx *parent,
 	weir_list_init_(&g->waiters);
 	weir_list_init_(&g->slots);
 	g->refuse.state = WEIR_AFTER_OVER_;
+	g->past = NULL;
+	if (parent->loop->notes)
+		weir_past_new_(g);
 }
 
 static int result(const struct weir_group *g)
@@ -97,6 +100,8 @@ void weir_group_fini(struct weir_group *g)
 		weir_ctx_cancel_(&g->ctx, -ECANCELED, 0, "the end of its group");
 	weir_ctx_after_stop(&g->refuse);
 	refuse_slots(g);
+	if (g->past)
+		weir_past_forget_(g);
 	weir_ctx_pass_on_(&g->ctx);
 	weir_ctx_fini(&g->ctx);
 }
@@ -132,6 +137,8 @@ static void end_if_over(struct weir_group *g)
 
 	if (!over(g) || weir_list_empty_(&g->waiters))
 		return;
+	if (g->past)
+		weir_past_known_(g);
 	weir_list_init_(&waiters);
 	weir_list_splice_(&waiters, &g->waiters);
 	weir_group_fini(g);
@@ -146,6 +153,8 @@ static void end_if_over(struct weir_group *g)
 void weir_group_ended_(struct weir_group *g, int res)
 {
 	g->active--;
+	if (g->past)
+		weir_past_ended_(g);
 	if (res < 0)
 		failed(g, res);
 	if (!weir_list_empty_(&g->slots))
@@ -162,6 +171,8 @@ static bool wait_attempt(struct weir_op *op)
 	if (!over(g))
 		return false;
 	op->res = result(g);
+	if (g->ctx.loop->notes)
+		weir_past_known_(g);
 	weir_group_fini(g);
 	return true;
 }
@@ -198,6 +209,8 @@ static bool slot_attempt(struct weir_op *op)
 	if (!weir_list_empty_(&g->slots) || !below_limit(g))
 		return false;
 	g->held++;
+	if (g->past)
+		weir_past_known_(g);
 	op->res = 0;
 	return true;
 }
@@ -226,6 +239,8 @@ const struct weir_op_def weir_group_slot_def_ = {
 void weir_group_unhold(struct weir_group *g)
 {
 	g->held--;
+	if (g->past)
+		weir_past_ended_(g);
 	give_slots(g);
 	end_if_over(g);
 }

@@ -11,6 +11,7 @@
 
 #include "weir/base.h"
 
+struct weir_group;
 struct weir_loop;
 struct weir_notes;
 struct weir_seen;
@@ -18,6 +19,7 @@ struct weir_task;
 
 enum weir_kind {
 	WEIR_KIND_CHAN_, WEIR_KIND_SEM_, WEIR_KIND_LIMITER_, WEIR_KIND_PIPELINE_,
+	WEIR_KIND_SHARED_,
 };
 
 enum {	/* how an object was used */
@@ -40,6 +42,23 @@ void weir_seen_holds_(struct weir_seen *seen, struct weir_task *t, int64_t n);
 
 /* Whoever runs has used it in a way that Go panics on; what: "send on a closed channel". */
 void weir_seen_misused_(struct weir_seen *seen, const char *what);
+
+/* For races, see check/order.c: what has come before what, apart from what the calls above tell of
+ * channels and permits.  Whoever runs gives to those that take from the object later, or takes;
+ * takes_all: from all that anyone did before. */
+void weir_seen_gives_(struct weir_seen *seen);
+void weir_seen_takes_(struct weir_seen *seen);
+void weir_seen_takes_all_(struct weir_seen *seen);
+
+/* The same of groups and ctxs, only with conf.check.  g is new; a task of it has ended; whoever
+ * runs knows of those that have; g is over. */
+void weir_past_new_(struct weir_group *g);
+void weir_past_ended_(struct weir_group *g);
+void weir_past_known_(struct weir_group *g);
+void weir_past_forget_(struct weir_group *g);
+/* A ctx is done with err; whoever runs knows that one is. */
+void weir_past_cancel_(struct weir_loop *loop, int err);
+void weir_past_cancelled_(struct weir_loop *loop);
 
 /* A task's memory, with room for a note of it; slab.c calls them with conf.check. */
 void *weir_notes_block_(struct weir_notes *notes, size_t size);

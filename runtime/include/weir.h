@@ -21,6 +21,7 @@
 #include "weir/seeds.h"
 #include "weir/select.h"
 #include "weir/sem.h"
+#include "weir/shared.h"
 #include "weir/sim.h"
 #include "weir/socket.h"
 #include "weir/task.h"

@@ -35,14 +35,23 @@ void weir_pipeline_fini(struct weir_pipeline *p)
 
 /* ---- stages ---- */
 
+/* Whoever is the last, those who hear of the end come after all of them. */
+static void leave(struct weir_chan *ch)
+{
+	if (ch && ch->seen)
+		weir_seen_gives_(ch->seen);
+}
+
 static void producer_gone(struct weir_chan *out)
 {
+	leave(out);
 	if (out && --out->producers == 0 && out->open)
 		weir_chan_close_(out);
 }
 
 static void consumer_gone(struct weir_chan *in)
 {
+	leave(in);
 	if (in && --in->consumers == 0 && !in->hungup)
 		weir_chan_hangup_(in);
 }

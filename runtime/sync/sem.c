@@ -103,6 +103,8 @@ void weir_sem_fini(struct weir_sem *s)
 void weir_sem_close(struct weir_sem *s)
 {
 	s->slow |= WEIR_SEM_CLOSED_;
+	if (s->seen)
+		weir_seen_gives_(s->seen);
 	refuse_above(s, -1, -EPIPE);
 	if (s->shared)
 		weir_sem_shared_left_(s);
@@ -123,6 +125,8 @@ int weir_sem_resize(struct weir_sem *s, uint64_t permits)
 		return -ENOTSUP;
 	if (permits > WEIR_SEM_MAX)
 		return -EINVAL;
+	if (s->seen)
+		weir_seen_gives_(s->seen);
 	s->size = (int64_t)permits;
 	s->free = s->size - held;
 	set_owed(s);
@@ -133,12 +137,24 @@ int weir_sem_resize(struct weir_sem *s, uint64_t permits)
 
 /* ---- taking and giving ---- */
 
+static int take_shared(struct weir_sem *s, uint64_t n)
+{
+	int rc = weir_sem_shared_take_(s, n);
+
+	if (rc == 0 && s->seen)
+		weir_seen_takes_all_(s->seen);	/* whoever released it */
+	return rc;
+}
+
 int weir_sem_take_(struct weir_sem *s, uint64_t n)
 {
-	if (s->slow & WEIR_SEM_CLOSED_)
+	if (s->slow & WEIR_SEM_CLOSED_) {
+		if (s->seen)
+			weir_seen_takes_(s->seen);
 		return -EPIPE;
+	}
 	if (s->slow & WEIR_SEM_SHARED_)
-		return weir_sem_shared_take_(s, n);
+		return take_shared(s, n);
 	if (n > (uint64_t)s->size)
 		return -E2BIG;
 	if (s->waiting || !fits(s, n))

@@ -30,6 +30,8 @@ struct weir_group_conf {
 	unsigned max_errors;	/* ...as many as fit */
 };
 
+struct weir_past;
+
 struct weir_group {
 	struct weir_ctx ctx;		/* what its tasks are under */
 	struct weir_group_conf conf;
@@ -43,6 +45,7 @@ struct weir_group {
 	struct weir_list waiters;	/* ops of weir_group_wait() */
 	struct weir_list slots;		/* ops of weir_group_slot() */
 	struct weir_after refuse;	/* ends those when the group's ctx is done */
+	struct weir_past *past;		/* conf.check: the kit's, of tasks that have ended */
 };
 
 /* An empty group under parent: in a coroutine, weir_op_ctx(op).  conf may be NULL. */
