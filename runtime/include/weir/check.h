@@ -14,6 +14,7 @@
  * - adds who holds and who serves what to the report of a deadlock of all;
  * - names misuse that is otherwise only counted: a send on a closed channel, a second close, a
  *   release of more permits than are held; not each time;
+ * - tells of accesses to what is declared shared that nothing orders: see shared.h;
  * - counts as leaks also descriptors, with the await that opened each, and objects that are not
  *   finished (weir_chan_fini()...) when their loop is freed.
  *
