@@ -89,7 +89,7 @@ SCRIPTS := $(wildcard tests/*/run)
 LIBWEIR := $B/libweir.a
 object  = $(1:%.c=$B/obj/%.o)
 
-.PHONY: all tests deps check-deps demo check models coverage flakes fuzz fuzz-one \
+.PHONY: all tests deps check-deps demo check soak seeds models coverage flakes fuzz fuzz-one \
 	check-all check-6.1 lint bench vectors install clean help FORCE
 all: $(LIBWEIR) $B/libweir.so $(DEMOS:%.c=$B/%)	## the libraries and the demos, in build/
 tests: $(TESTS:%.c=$B/%)			## the test programs, without running them
@@ -180,6 +180,15 @@ coverage:	## which lines and branches of runtime/ the tests run: at least 95 and
 	@+$(MAKE) --no-print-directory check $(COVERAGE)
 	@tests/coverage $(BUILD)/coverage 95 85
 
+SEEDS ?= 20000
+soak: all tests	## everything at once, over SEEDS simulated kernels that are sound and as many that fail
+	@WEIR_SEEDS=$(SEEDS) BUILD='$B' CK_TIMEOUT_MULTIPLIER=1000 \
+		tests/run -j $(JOBS) -t 100000 $(filter $B/tests/soak/%,$(TESTS:%.c=$B/%))
+
+KERNELS ?= 3
+seeds: all tests	## the tests of the rooms above the kernel, on KERNELS simulated ones
+	@BUILD='$B' tests/seeds $(KERNELS) $(TESTS:%.c=$B/%)
+
 RUNS ?= 100
 flakes: all tests	## the test programs RUNS times on one core, then RUNS times on busy ones
 	@BUILD='$B' tests/flakes $(RUNS) $(if $(CHECK),-k '$(CHECK)') $(TESTS:%.c=$B/%)
@@ -204,6 +213,8 @@ check-all:	## and with every compiler, sanitizer and lint
 	$(call again,clang,check CC=clang BUILD=$(BUILD)/clang WERROR=1 SCRIPTS=)
 	$(call again,debug,check CC=gcc DEBUG=1 TEST_CHECK=1 SCRIPTS=)
 	$(call again,address and undefined,check CC=gcc SAN=address$(comma)undefined SCRIPTS=)
+	$(call again,soak,soak CC=gcc SAN=address$(comma)undefined SEEDS=10000)
+	$(call again,seeds,seeds CC=gcc BUILD=$(BUILD)/gcc WERROR=1 KERNELS=1)
 	$(call again,thread,check CC=gcc SAN=thread WRAP='$(FIXED_ADDRESSES)' SCRIPTS=tests/explore/run)
 	$(call again,valgrind,check CC=gcc BUILD=$(BUILD)/gcc WERROR=1 WRAP='$(VALGRIND)' SCRIPTS=)
 	$(call again,models,models)
@@ -231,7 +242,7 @@ lint:		## format, clang-tidy and what the compilers know of coroutines
 		sh -c 'clang-tidy --quiet "$$@" -- $(LINT_FLAGS)' tidy 2>$B/tidy.log || \
 		{ grep -v ' generated' $B/tidy.log; exit 1; }
 	$(call say,LINT,scripts)
-	$Q shellcheck -e SC2016 .ci/run .ci/deps tests/run tests/style tests/coverage tests/flakes $(SCRIPTS) \
+	$Q shellcheck -e SC2016 .ci/run .ci/deps tests/run tests/style tests/coverage tests/flakes tests/seeds $(SCRIPTS) \
 		$(wildcard tests/models/check tests/vm/* tests/vectors/generate tests/fuzz/kit/fuzz)
 
 bench: $(BENCH:%.c=$B/%)	## measures the runtime in this process

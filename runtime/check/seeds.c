@@ -99,8 +99,9 @@ static int end(struct run *r, struct weir_loop *loop, int rc, uint64_t *hash)
 	left = weir_loop_free(loop);
 	if (rc)
 		return fail(r, "returned %d (%s)", rc, rc < 0 ? strerror(-rc) : "not 0");
-	if (left)
-		return fail(r, "%d leaked", left);
+	if (left || stats.open)
+		return fail(r, "%d leaked, %llu descriptors are open", left,
+			    (unsigned long long)stats.open);
 	if (stats.touched)
 		return fail(r, "%llu buffers were changed while the kernel had them",
 			    (unsigned long long)stats.touched);
@@ -120,7 +121,7 @@ static int run_once(struct run *r, uint64_t seed, uint64_t *hash)
 	r->len = 0;
 	*r->report = '\0';
 	conf.seed = seed;
-	conf.check = true;
+	conf.check = conf.check || seed % 2;	/* a program in production goes other ways */
 	conf.report = hear;
 	conf.report_arg = r;
 	conf.virtual_clock = true;

@@ -338,7 +338,6 @@ static int simulated_new(struct weir_loop *loop)
 	if (rc < 0)
 		weir_sim_free_(sim);
 	loop->shuffle = c->sim->trouble & WEIR_SIM_SHUFFLE;
-	loop->conf.check = true;
 	loop->conf.sim = NULL;		/* not ours to keep */
 	return rc;
 }

@@ -220,7 +220,7 @@ START_TEST(what_a_seed_leaves_behind_is_told)
 {
 	begin(SEED_5);
 	ck_assert_int_eq(check(&ten, leaks, "leaks"), 1);
-	check_says("leaks: seed 5: 2 leaked");
+	check_says("leaks: seed 5: 2 leaked, 2 descriptors are open");
 	check_says("weir: leak: descriptor ");
 }
 END_TEST

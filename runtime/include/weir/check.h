@@ -21,12 +21,17 @@
  * What it costs with conf.check: an allocation and a note for each task, object, and pair of the
  * two, and a send or receive that takes several times as long.  Without it: nothing on the way of a
  * task that runs on, a branch where a channel's partners wait.
+ *
+ * Bodies of tests run over many seeds on a simulated kernel by weir_check_run() of seeds.h, which
+ * is included here.
  */
 #ifndef WEIR_CHECK_H
 #define WEIR_CHECK_H
 
 #include "weir/base.h"
 #include "weir/loop.h"
+#include "weir/seeds.h"
+#include "weir/sim.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -42,8 +42,8 @@ struct weir_loop_conf {		/* zero is the default, everywhere */
 	unsigned threads;	/* of the loop's own blocking pool (work.h); 4 */
 	uint64_t seed;		/* of weir_random() and of select's choice; from getrandom(2) */
 	bool virtual_clock;	/* time stands still while anything runs, jumps when all sleep */
-	/* A kernel in memory in place of Linux, for tests: see sim.h.  Its clock is virtual, and
-	 * check is on.  The struct is copied. */
+	/* A kernel in memory in place of Linux, for tests: see sim.h.  Its clock is virtual.  The
+	 * struct is copied. */
 	const struct weir_sim_conf *sim;
 	bool check;		/* note what is made and who uses it, for check.h; slower */
 	uint64_t stall;		/* report a step that holds the loop for longer, in ns; 0: none */

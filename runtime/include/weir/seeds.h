@@ -40,7 +40,7 @@ struct weir_check_conf {	/* zero is the default, everywhere */
 	unsigned seconds;	/* real ones, for one seed; 20 */
 	unsigned twice;		/* of so many seeds one is run twice; 10 */
 	bool real;		/* not simulated: Linux, with a virtual clock */
-	struct weir_loop_conf loop;	/* of each loop; sim, seed, report are set here */
+	struct weir_loop_conf loop;	/* of each; sim, seed, report, every other check are set */
 	void *arg;		/* for the body */
 };
 #define WEIR_CHECK_CALM		(1u << 31)

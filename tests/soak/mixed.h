@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mixed.c - everything at once: channels, a pool with blocking jobs, a pipeline, a semaphore, a
+ * mixed.h - everything at once: channels, a pool with blocking jobs, a pipeline, a semaphore, a
  * server and its clients, files, and somebody who cancels one of them at a random step; on
- * simulated kernels, over as many seeds as WEIR_SEEDS says.
+ * simulated kernels, over as many seeds as WEIR_SEEDS says.  A body for weir_check_run().
  *
  * While it runs, at every step of the kernel, the structures that can be seen from outside must
  * make sense; at the end the books must balance.
  */
+#ifndef SOAK_MIXED_H
+#define SOAK_MIXED_H
+
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -573,21 +576,4 @@ static int mixed(struct weir_loop *loop, void *arg)
 	return is_ctx_error(rc) ? 0 : rc;
 }
 
-static int failing(struct weir_loop *loop, void *arg)
-{
-	return mixed(loop, arg);	/* seeds are told by the body's name */
-}
-
-START_TEST(everything_at_once_on_a_sound_kernel)
-{
-	ck_assert_int_eq(weir_check_run(mixed, .loop.ops = OPS), 0);
-}
-END_TEST
-
-START_TEST(everything_at_once_on_a_kernel_that_fails)
-{
-	ck_assert_int_eq(weir_check_run(failing, .loop.ops = OPS, .trouble = WEIR_SIM_ALL), 0);
-}
-END_TEST
-
-TESTS("mixed", everything_at_once_on_a_sound_kernel, everything_at_once_on_a_kernel_that_fails)
+#endif
