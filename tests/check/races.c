@@ -177,7 +177,7 @@ static int body(struct weir_loop *loop, void *arg)
 
 static void ck_program(struct program p)
 {
-	ck_assert_int_eq(weir_check_run(body, .seeds = SEEDS, .arg = &p), 0);
+	ck_assert_int_eq(weir_check_run(body, .seeds = SEEDS, .loop.check = true, .arg = &p), 0);
 }
 
 #define ck_races(n, ...)	ck_program((struct program){ { __VA_ARGS__ }, .races = (n) })

@@ -26,7 +26,8 @@ static int fds[2];
 static void begin(uint64_t seed, unsigned trouble)
 {
 	loop = test_loop_conf(&(struct weir_loop_conf){
-		.ops = 64, .sim = &(struct weir_sim_conf){ .seed = seed, .trouble = trouble } });
+		.ops = 64, .check = true,
+		.sim = &(struct weir_sim_conf){ .seed = seed, .trouble = trouble } });
 }
 
 static struct weir_sim_stats stats(void)

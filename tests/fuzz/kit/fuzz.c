@@ -86,7 +86,9 @@ static void trace(void *arg, const char *text)
 struct weir_loop *fuzz_loop(void)
 {
 	struct weir_sim_conf sim = { .trace = fuzz_verbose ? trace : NULL };
-	struct weir_loop_conf conf = { .ops = OPS, .sim = &sim, .report = keep_report };
+	struct weir_loop_conf conf = {
+		.ops = OPS, .sim = &sim, .check = true, .report = keep_report,
+	};
 	struct weir_loop *loop;
 	char why[512];
 	int rc;
