@@ -6,7 +6,8 @@
  * is run with its first place failing, then with its second, until it has no further one; with each
  * of the errors that the place may give; with that place alone failing, and with all after it too.
  * After each run no memory, descriptor, task or op is left, it has not hung, and its result is an
- * error that was given or, where nobody need notice, 0.
+ * error that was given, or what the other end of a connection sees of it, or, where nobody need
+ * notice, 0.
  *
  * A run that fails names itself, and is made alone by
  *	FAULT="pipeline 7 0 on" CK_FORK=no build/tests/faults/allocations
@@ -44,11 +45,17 @@ static void bury(const bool *fds)
 	n_blocks = 0;
 }
 
+/* What the other end of a connection sees when this one has gone for an error. */
+static bool is_of_a_peer(int rc)
+{
+	return fault.hits && (rc == -EPIPE || rc == -ECONNRESET || rc == -ENOTCONN);
+}
+
 static bool right_result(int rc)
 {
 	if (rc == 0)
 		return !fault.hits || fault.harmless;
-	return fault_gave(rc) || (fault.broken && rc == -EIO);
+	return fault_gave(rc) || is_of_a_peer(rc) || (fault.broken && rc == -EIO);
 }
 
 static void check_run(int rc, unsigned left, const bool *fds)

@@ -244,8 +244,6 @@ static WEIR_CO(session, self, op)
 			WEIR_CALL(self->rc, self->out, weir_send_all, .fd = self->fd,
 				  .buf = self->buf, .len = (size_t)self->rc);
 	} while (self->rc > 0);
-	if (self->rc == -EPIPE || self->rc == -ECONNRESET)
-		self->rc = 0;	/* the client is what failed, and tells */
 	WEIR_AWAIT(rc, weir_close(op, self->fd));
 	WEIR_RETURN(first(self->rc, rc));
 }
