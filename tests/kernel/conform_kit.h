@@ -36,7 +36,7 @@
 
 #define LINUX_RUNS	50
 #define SEEDS		100	/* of each script; */
-#define SEEDS_MAX	3000	/* ... as many until they have shown all that Linux has */
+#define SEEDS_MAX	20000	/* ... as many until they have shown all that Linux has */
 
 #define STEPS		10
 #define ACTORS		6
@@ -60,8 +60,10 @@ struct step {
 	const char *path, *to;
 };
 
-enum scene { BARE, A_PIPE, A_PAIR, A_TCP, A_LISTENER, A_TCP_LISTENER, A_FILE, A_TIMER, AN_EVENTFD,
-	     A_DIRECTORY, A_FIFO };
+enum scene {
+	BARE, A_PIPE, A_PAIR, A_TCP, A_LISTENER, A_TCP_LISTENER, A_FILE, A_TIMER, A_SLOW_TIMER,
+	AN_EVENTFD, A_DIRECTORY, A_FIFO
+};
 
 struct script {
 	const char *name;
@@ -163,13 +165,14 @@ static inline void make_pair(void)
 					    stage.fds), 0);
 }
 
-static inline int make_timer(void)
+static inline int make_timer(uint64_t first)
 {
-	const struct itimerspec when = { { 0, WEIR_MS }, { 0, WEIR_MS } };
+	const struct itimerspec when = { { 0, WEIR_MS },
+					 { (time_t)(first / WEIR_S), (long)(first % WEIR_S) } };
 	int fd;
 
 	if (stage.simulated)
-		return weir_sim_timerfd(stage.loop, WEIR_MS, WEIR_MS);
+		return weir_sim_timerfd(stage.loop, first, WEIR_MS);
 	fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	timerfd_settime(fd, 0, &when, NULL);
 	return fd;
@@ -190,7 +193,10 @@ static inline void make_scene(enum scene scene)
 			make_file("d/x");
 		break;
 	case A_TIMER:
-		stage.fds[0] = make_timer();
+		stage.fds[0] = make_timer(WEIR_MS);
+		break;
+	case A_SLOW_TIMER:	/* slower than the slowest machine */
+		stage.fds[0] = make_timer(WEIR_HOUR);
 		break;
 	case AN_EVENTFD:	/* Linux's in both */
 		stage.fds[0] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
