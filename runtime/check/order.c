@@ -24,6 +24,9 @@ enum { SENT = 1, RECEIVED = 2 };	/* of an object's two pasts; all but channels h
 
 /* ---- pasts ---- */
 
+/* Of each group that no task has left; stays empty. */
+static struct weir_past none;
+
 void weir_past_fini_(struct weir_past *p)
 {
 	weir_free_(p->at);
@@ -321,7 +324,7 @@ void weir_seen_takes_all_(struct weir_seen *s)
 
 void weir_past_new_(struct weir_group *g)
 {
-	g->past = &g->ctx.loop->notes->order.none;
+	g->past = &none;
 }
 
 void weir_past_ended_(struct weir_group *g)
@@ -330,7 +333,7 @@ void weir_past_ended_(struct weir_group *g)
 
 	if (!notes->order.on)
 		return;
-	if (g->past == &notes->order.none) {
+	if (g->past == &none) {
 		struct weir_past *p = weir_zalloc_(1, sizeof *p);
 
 		if (!p) {
@@ -351,16 +354,30 @@ void weir_past_known_(struct weir_group *g)
 		follow(notes, g->past ? g->past : &notes->order.over);
 }
 
+/* Whoever has a group left when its loop is freed may finish it afterwards; the loop has let go of
+ * the tops of such trees. */
+static bool loop_lives(const struct weir_group *g)
+{
+	const struct weir_ctx *top = &g->ctx;
+
+	while (top->parent)
+		top = top->parent;
+	return top == &g->ctx.loop->ctx;
+}
+
 void weir_past_forget_(struct weir_group *g)
 {
-	struct weir_notes *notes = g->ctx.loop->notes;
 	struct weir_past *p = g->past;
+	struct weir_notes *notes;
 
 	g->past = NULL;
-	if (p == &notes->order.none)
+	if (p == &none)
 		return;
-	if (notes->order.on)
-		join(notes, &notes->order.over, p);
+	if (loop_lives(g)) {
+		notes = g->ctx.loop->notes;
+		if (notes->order.on)
+			join(notes, &notes->order.over, p);
+	}
 	weir_past_fini_(p);
 	weir_free_(p);
 }

@@ -30,7 +30,6 @@ struct weir_order {
 	struct weir_past all;		/* every tick so far */
 	struct weir_past cancelled;	/* what came before the end of a ctx, of whichever */
 	struct weir_past over;		/* ... the end of groups that are over */
-	struct weir_past none;		/* of each group that no task has left; stays empty */
 	unsigned clocks;		/* handed out so far */
 	uint16_t idle[WEIR_CLOCKS];	/* of tasks that have ended, the longest ago first */
 	unsigned first_idle, n_idle;

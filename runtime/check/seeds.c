@@ -25,6 +25,7 @@
 #define FIRST_DEFAULT	1u
 #define SEEDS_DEFAULT	100u
 #define SECONDS_DEFAULT	20u
+#define SECONDS_MAX	86400u
 #define TWICE_DEFAULT	10u
 #define REPORT_BYTES	16384u	/* of one seed; more is cut off */
 
@@ -34,6 +35,7 @@ struct run {	/* in memory that parent and child share */
 	const char *name;
 	volatile uint64_t at;		/* the seed */
 	volatile bool said;		/* what was wrong */
+	volatile bool finished;		/* all seeds */
 	bool trace;
 	size_t len;
 	char report[REPORT_BYTES];
@@ -166,7 +168,8 @@ static _Noreturn void child(struct run *r)
 {
 	int rc = run_all(r);
 
-	fflush(stderr);
+	r->finished = true;
+	fflush(NULL);
 	if (__lsan_do_leak_check && rc == 0)
 		__lsan_do_leak_check();
 	if (__gcov_dump)
@@ -190,7 +193,7 @@ static bool goes_on(const struct run *r, int fd)
 
 static int judge(struct run *r, int status)
 {
-	if (r->said || status == 0)
+	if (r->said || (status == 0 && r->finished))
 		return r->said;
 	if (WIFEXITED(status))
 		return fail(r, "the process has ended, with %d", WEXITSTATUS(status));
@@ -266,9 +269,16 @@ static bool one_seed(const char *name, uint64_t *seed)
 
 static void defaults(struct weir_check_conf *c)
 {
+	uint64_t seeds;
+
 	c->first = number("WEIR_FIRST", c->first ? c->first : FIRST_DEFAULT);
-	c->seeds = (unsigned)number("WEIR_SEEDS", c->seeds ? c->seeds : SEEDS_DEFAULT);
+	c->seeds = c->seeds ? c->seeds : SEEDS_DEFAULT;
+	seeds = number("WEIR_SEEDS", c->seeds);
+	if (seeds && seeds <= UINT32_MAX)
+		c->seeds = (unsigned)seeds;
 	c->seconds = c->seconds ? c->seconds : SECONDS_DEFAULT;
+	if (c->seconds > SECONDS_MAX)
+		c->seconds = SECONDS_MAX;
 	c->twice = c->twice ? c->twice : TWICE_DEFAULT;
 	c->trouble = c->trouble ? c->trouble & ~WEIR_CHECK_CALM : WEIR_SIM_SOUND;
 }
@@ -296,10 +306,15 @@ int weir_check_run_(weir_check_body *body, const char *name, const struct weir_c
 	r->body = body;
 	r->name = name;
 	r->trace = number("WEIR_TRACE", 0);
-	if (one_seed(r->name, &seed))
-		rc = run_seed(r, seed, false);
-	else
-		rc = in_process() ? run_all(r) : run_in_child(r);
+	if (one_seed(r->name, &seed)) {
+		rc = run_seed(r, seed, !r->trace);
+	} else if (in_process()) {
+		rc = run_all(r);
+		if (rc)
+			say_command(r);
+	} else {
+		rc = run_in_child(r);
+	}
 	munmap(r, sizeof *r);
 	return rc;
 }

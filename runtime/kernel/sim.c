@@ -316,10 +316,17 @@ static int perform(struct sim *s, struct sim_req *r)
 
 /* ---- operations ---- */
 
+/* How many bytes; but a descriptor's number is the process's affair. */
+static int what_is_told(const struct sim_req *r)
+{
+	return r->res < 0 || fills(&r->sqe) || reads(&r->sqe) ? r->res : r->res > 0;
+}
+
 static void end(struct sim *s, struct uring *u, struct sim_req *r)
 {
 	mix(s, s->now);
-	mix(s, (uint64_t)r->sqe.opcode << 32 | (uint32_t)(r->res < 0 ? r->res : r->res > 0));
+	mix(s, (uint64_t)r->sqe.opcode << 32 | (uint32_t)what_is_told(r));
+	mix(s, r->sum);
 	weir_sim_trace_(s, "slot %-3u %s = %d", (unsigned)r->sqe.user_data, r->name, r->res);
 	s->stats.ended++;
 	post(s, &u->ring, r->sqe.user_data, r->res);

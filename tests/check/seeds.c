@@ -112,13 +112,13 @@ START_TEST(a_seed_is_run_again_in_this_process_by_its_name)
 	begin(0);
 	setenv("WEIR_SEED", "naps:5", 1);
 	ck_assert_int_eq(check(&ten, naps, "naps"), 0);
-	ck_assert_uint_eq(tally->runs, 1);
+	ck_assert_uint_eq(tally->runs, 2);	/* twice: it may be that what is wrong */
 	ck_assert_int_eq(check(&ten, naps, "another"), 0);
-	ck_assert_uint_eq(tally->runs, 12);
-	tally->bad = 13;
+	ck_assert_uint_eq(tally->runs, 13);
+	tally->bad = 14;
 	setenv("WEIR_SEED", "7", 1);
 	ck_assert_int_eq(check(&ten, naps, "another"), 1);
-	ck_assert_uint_eq(tally->runs, 13);
+	ck_assert_uint_eq(tally->runs, 14);
 	check_says("another: seed 7: returned");
 	unsetenv("WEIR_SEED");
 }
@@ -146,6 +146,10 @@ START_TEST(the_environment_says_how_many_and_from_where)
 	tally->bad = tally->runs = 0;
 	ck_assert_int_eq(check(&(struct weir_check_conf){ 0 }, naps, "naps"), 0);
 	ck_assert_uint_eq(tally->runs, 5);
+	setenv("WEIR_SEEDS", "0", 1);	/* none would be no test */
+	tally->runs = 0;
+	ck_assert_int_eq(check(&ten, naps, "naps"), 0);
+	ck_assert_uint_eq(tally->runs, 11);
 	setenv("WEIR_SEEDS", "many", 1);	/* no number: as if it were not there */
 	tally->runs = 0;
 	ck_assert_int_eq(check(&ten, naps, "naps"), 0);
@@ -198,6 +202,22 @@ static int hangs(struct weir_loop *loop, void *arg)
 	return nap(loop, 0);
 }
 
+static int leaves_well(struct weir_loop *loop, void *arg)
+{
+	(void)arg;
+	if (is_bad())
+		_exit(0);
+	return nap(loop, 0);
+}
+
+START_TEST(also_one_that_ends_it_as_if_all_were_well)
+{
+	begin(SEED_5);
+	ck_assert_int_eq(check(&ten, leaves_well, "leaves_well"), 1);
+	check_says("leaves_well: seed 5: the process has ended, with 0");
+}
+END_TEST
+
 START_TEST(a_seed_that_hangs_is_ended_and_told)
 {
 	begin(SEED_5);
@@ -232,14 +252,6 @@ static int gambles(struct weir_loop *loop, void *arg)
 	return weir_run(loop, napper, .ns = ++tally->runs * WEIR_MS);
 }
 
-START_TEST(a_body_whose_run_is_not_the_seeds_alone_is_told)
-{
-	begin(0);
-	ck_assert_int_eq(check(&ten, gambles, "gambles"), 1);
-	check_says("gambles: seed 1: a second run of it is another run");
-}
-END_TEST
-
 struct sender {
 	struct weir_frame co;
 	char text[64];
@@ -252,6 +264,35 @@ static WEIR_CO(sender, self, op)
 	WEIR_RETURN(self->rc < 0 ? self->rc : 0);
 }
 WEIR_END
+
+/* The same operations with the same results, of other bytes. */
+static int writes_otherwise(struct weir_loop *loop, void *arg)
+{
+	int fd[2], rc = weir_sim_socketpair(loop, fd);
+
+	(void)arg;
+	if (rc == 0)
+		rc = weir_run(loop, sender, .fd = fd[0], .text = { (char)++tally->runs });
+	weir_sim_close(loop, fd[0]);
+	weir_sim_close(loop, fd[1]);
+	return rc;
+}
+
+START_TEST(a_body_that_writes_other_bytes_is_another_run)
+{
+	begin(0);
+	ck_assert_int_eq(check(&ten, writes_otherwise, "writes_otherwise"), 1);
+	check_says("writes_otherwise: seed 1: a second run of it is another run");
+}
+END_TEST
+
+START_TEST(a_body_whose_run_is_not_the_seeds_alone_is_told)
+{
+	begin(0);
+	ck_assert_int_eq(check(&ten, gambles, "gambles"), 1);
+	check_says("gambles: seed 1: a second run of it is another run");
+}
+END_TEST
 
 struct receiver {
 	struct weir_frame co;
@@ -305,6 +346,8 @@ TESTS("seeds", every_seed_is_run_and_the_first_one_twice,
       the_seed_of_an_error_is_told_and_how_to_run_it_again,
       a_seed_is_run_again_in_this_process_by_its_name, and_then_tells_what_the_kernel_did,
       the_environment_says_how_many_and_from_where, a_seed_that_kills_its_process_is_told,
-      a_seed_that_ends_its_process_is_told, a_seed_that_hangs_is_ended_and_told,
-      what_a_seed_leaves_behind_is_told, a_body_whose_run_is_not_the_seeds_alone_is_told,
+      a_seed_that_ends_its_process_is_told, also_one_that_ends_it_as_if_all_were_well,
+      a_seed_that_hangs_is_ended_and_told,
+      what_a_seed_leaves_behind_is_told, a_body_that_writes_other_bytes_is_another_run,
+      a_body_whose_run_is_not_the_seeds_alone_is_told,
       a_deadlock_is_told_with_its_stacks, on_linux_a_body_runs_with_a_virtual_clock)
