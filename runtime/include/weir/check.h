@@ -51,9 +51,10 @@ extern "C" {
  *
  * Of a wait it must know from the past who can end it, and all of those must be stuck as well, or
  * gone.  It is wrong only where a task will end one that has not used the object yet, and reaches
- * it neither from its frames nor from its group: over the heap, say.  So it finds the circle of a semaphore and a channel,
- * and the reader whose writers went without weir_chan_close(); it may be silent where someone who
- * runs has the object's address in his frames.  For everything in sight of it, see check/waits.c.
+ * it neither from its frames nor from its group: over the heap, say.  So it finds the circle of a
+ * semaphore and a channel, and the reader whose writers went without weir_chan_close(); it may be
+ * silent where someone who runs has the object's address in his frames.  For everything in sight
+ * of it, see check/waits.c.
  * Loop's thread, also from a task.  Results: how many tasks; -ENOTSUP without conf.check; -ENOMEM
  * too little memory for its notes, now or before. */
 WEIR_API int weir_deadlocks(struct weir_loop *loop);
