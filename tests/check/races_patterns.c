@@ -36,6 +36,7 @@ WEIR_END
 struct boss {
 	struct weir_frame co;
 	struct numbers pool;
+	struct weir_pool_conf conf;
 	unsigned workers;
 	bool locked;
 	int n, rc;
@@ -44,10 +45,9 @@ struct boss {
 /* Its own accesses, before the jobs and after them, need no lock. */
 static WEIR_CO(boss, self, op)
 {
-	const struct weir_pool_conf conf = { .workers = self->workers, .queue = 2 };
-
 	WEIR_TRY(self->rc, out, weir_yield(op));
-	self->rc = weir_pool_init(&self->pool, weir_op_ctx(op), &conf, access, n,
+	self->conf = (struct weir_pool_conf){ .workers = self->workers, .queue = 2 };
+	self->rc = weir_pool_init(&self->pool, weir_op_ctx(op), &self->conf, access, n,
 				  .locked = self->locked);
 	if (self->rc)
 		goto out;
