@@ -69,7 +69,8 @@ static void say_command(const struct run *r)
 	if (fd >= 0)
 		close(fd);
 	for (i = 0; i + 1 < n; i++)
-		line[i] = line[i] ? line[i] : ' ';
+		if (!line[i])
+			line[i] = ' ';
 	line[n < 0 ? 0 : n] = '\0';
 	fprintf(stderr, "weir: check: to run it again: WEIR_SEED=%s:%llu %s\n", r->name,
 		(unsigned long long)r->at, line);
@@ -137,7 +138,7 @@ static int run_once(struct run *r, uint64_t seed, uint64_t *hash)
 
 static int run_seed(struct run *r, uint64_t seed, bool twice)
 {
-	uint64_t hash, again;
+	uint64_t hash = 0, again = 0;
 	int rc;
 
 	r->at = seed;
@@ -261,7 +262,7 @@ static bool one_seed(const char *name, uint64_t *seed)
 
 	if (!text)
 		return false;
-	if (colon && (strncmp(text, name, (size_t)(colon - text)) || name[colon - text]))
+	if (colon && (strncmp(text, name, (size_t)(colon - text)) != 0 || name[colon - text]))
 		return false;
 	*seed = strtoull(colon ? colon + 1 : text, NULL, 0);
 	return true;

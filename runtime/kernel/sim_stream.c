@@ -47,7 +47,7 @@ static bool stream_grow(struct sim_stream *st, size_t n)
 	data = weir_alloc_(size);
 	if (!data)
 		return false;
-	for (i = 0; i < st->len; i++)
+	for (i = 0; st->size && i < st->len; i++)
 		data[i] = st->data[(st->at + i) % st->size];
 	weir_free_(st->data);
 	st->data = data;
@@ -61,6 +61,8 @@ static size_t stream_get(struct sim_stream *st, char *to, size_t n, bool peek)
 	size_t i;
 
 	n = n < st->len ? n : st->len;
+	if (!st->size)
+		return 0;
 	for (i = 0; i < n; i++)
 		to[i] = st->data[(st->at + i) % st->size];
 	if (!peek && n) {

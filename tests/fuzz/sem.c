@@ -245,9 +245,10 @@ static void answered(unsigned task, unsigned arm, int rc)
 
 static WEIR_CO(user, self, op)
 {
-	struct user_model *u = &users[self->id];
+	struct user_model *u;
 	unsigned i;
 
+	u = &users[self->id];
 	weir_ctx_enter(op, &ctxs[self->id]);
 	for (i = 0; i < u->n; i++)
 		weir_ready(weir_sem_acquire(&self->arm[i].op, &sems[u->arm[i].s], u->arm[i].n));
