@@ -218,7 +218,6 @@ check-all:	## and with every compiler, sanitizer and lint
 	$(call again,thread,check CC=gcc SAN=thread WRAP='$(FIXED_ADDRESSES)' SCRIPTS=tests/explore/run)
 	$(call again,valgrind,check CC=gcc BUILD=$(BUILD)/gcc WERROR=1 WRAP='$(VALGRIND)' SCRIPTS=)
 	$(call again,models,models)
-	$(call again,coverage,coverage)
 	$(call again,lint,lint)
 	@[ ! -e $(BUILD)/failed ] || { echo "failed with: $$(paste -s -d, $(BUILD)/failed)"; exit 1; }
 
