@@ -410,6 +410,9 @@ static int call_off(struct sim *s, struct uring *u, struct sim_req *r)
 		if (r->sqe.opcode == IORING_OP_OPENAT && sim_below(s, 2)) {
 			r->state = SIM_OVER;
 			r->res = -512; /* -ERESTARTSYS: leaks out of Linux in just this case */
+		} else if (sim_below(s, 4) == 0) {
+			r->state = SIM_OVER;	/* it looks once more before it really begins */
+			r->res = -ECANCELED;
 		}
 		return -EALREADY;
 	}
