@@ -389,6 +389,13 @@ static void take_req(struct sim *s, struct uring *u, const struct io_uring_sqe *
 			r->name, sqe->fd, fills(sqe) || reads(sqe) ? sqe->len : 0);
 }
 
+/* Of an operation that a thread has begun.  The cancel finds it, or no longer, though it makes it
+ * end all the same: the thread may see the mark before the other half of the search. */
+static int found(struct sim *s)
+{
+	return sim_below(s, 4) ? -EALREADY : -ENOENT;
+}
+
 /* The rows of KERNEL.md's table, each where it can happen.  Result: that of the cancel. */
 static int call_off(struct sim *s, struct uring *u, struct sim_req *r)
 {
@@ -414,14 +421,14 @@ static int call_off(struct sim *s, struct uring *u, struct sim_req *r)
 			r->state = SIM_OVER;	/* it looks once more before it really begins */
 			r->res = -ECANCELED;
 		}
-		return -EALREADY;
+		return found(s);
 	}
 	s->stats.cancelled++;
 	r->state = SIM_OVER;
 	r->res = sim_below(s, 8) ? -ECANCELED : -EINTR;
 	if (sim_below(s, 2))
 		end(s, u, r);
-	return 0;
+	return weir_sim_on_file_(s, r) && sim_below(s, 4) == 0 ? -ENOENT : 0;
 }
 
 static void take_cancel(struct sim *s, struct uring *u, const struct io_uring_sqe *sqe)

@@ -38,13 +38,13 @@ static const struct race {
 	bool thread;		/* Linux is told to use one */
 	bool entered;		/* the kernel has it before it hears of the cancel */
 } races[] = {
+	/* Pipes and sockets never by a thread: Linux 6.18 can lose such a cancel while the thread
+	 * hands the operation on to a poll, and it waits for ever.  weir asks for no thread. */
 	{ "a read of an empty pipe", PIPE_READ, .entered = true },
 	{ "a read of an empty pipe, in one go", .what = PIPE_READ },
-	{ "a read of an empty pipe, by a thread", PIPE_READ, .thread = true, .entered = true },
 	{ "a read that can end", PIPE_READ, .ready = true, .entered = true },
 	{ "a read that can end, in one go", PIPE_READ, .ready = true },
 	{ "a recv", SOCKET_RECV, .entered = true },
-	{ "a recv, by a thread", SOCKET_RECV, .thread = true, .entered = true },
 	{ "a recv that can end", SOCKET_RECV, .ready = true, .entered = true },
 	{ "an accept", ACCEPT, .entered = true },
 	{ "a read of a file", FILE_READ, .entered = true },
