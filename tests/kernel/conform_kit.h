@@ -147,11 +147,11 @@ static inline void remove_files(void)
 			rmdir(names[i]);
 }
 
-/* A path that takes for ever to open: in the simulation, any that takes its time. */
+/* A path that takes for ever to open, with no bytes: in the simulation, any that takes its time. */
 static inline void make_fifo(void)
 {
 	if (stage.simulated)
-		make_file("fifo");
+		ck_assert_int_eq(weir_sim_file(stage.loop, "/fifo", "", 0), 0);
 	else
 		ck_assert_int_eq(mkfifo("fifo", 0600), 0);
 }
@@ -670,6 +670,8 @@ static inline void compare_all(const struct script *scripts, size_t n)
 	struct weir_loop *loop = test_loop_conf(&(struct weir_loop_conf){ .ops = 64 });
 	size_t i;
 
+	if (test_on_valgrind())		/* a matter of minutes there */
+		return;
 	signal(SIGPIPE, SIG_IGN);
 	getrlimit(RLIMIT_NOFILE, &stage.files);
 	ck_assert_ptr_nonnull(mkdtemp(dir));
