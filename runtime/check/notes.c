@@ -318,10 +318,10 @@ void weir_seen_misused_(struct weir_seen *s, const char *what)
 		return;
 	s->misused = what;
 	if (p)
-		weir_report_(loop, "weir: misuse: %s, made at %s; by %s %s:%d after  %s", what,
-			     s->made, p->func, p->file, p->line, p->text);
+		weir_fault_(loop, "weir: misuse: %s, made at %s; by %s %s:%d after  %s", what,
+			    s->made, p->func, p->file, p->line, p->text);
 	else if (loop)
-		weir_report_(loop, "weir: misuse: %s, made at %s", what, s->made);
+		weir_fault_(loop, "weir: misuse: %s, made at %s", what, s->made);
 }
 
 /* ---- life ---- */

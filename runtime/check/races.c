@@ -103,10 +103,10 @@ static void tell(struct weir_seen *s, const struct weir_access_ *a, const struct
 	o->told = p;
 	o->told[o->races++] = (struct weir_race_){ { a, b } };
 	weir_made_(s->made, &where, &name);
-	weir_report_(s->notes->loop, "weir: race: %s of %s in %s %s:%d and %s in %s %s:%d, with "
-		     "nothing between them that orders them", kind(a), name, a->func,
-		     weir_base_name_(a->file), a->line, kind(b), b->func, weir_base_name_(b->file),
-		     b->line);
+	weir_fault_(s->notes->loop, "weir: race: %s of %s in %s %s:%d and %s in %s %s:%d, with "
+		    "nothing between them that orders them", kind(a), name, a->func,
+		    weir_base_name_(a->file), a->line, kind(b), b->func, weir_base_name_(b->file),
+		    b->line);
 }
 
 /* The accesses that a races with are told of; those that it stands for from now on go. */

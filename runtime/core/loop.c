@@ -540,15 +540,32 @@ void weir_loop_stats(const struct weir_loop *loop, struct weir_loop_stats *stats
 	stats->timers = loop->wheel.count;
 }
 
-void weir_report_(struct weir_loop *loop, const char *format, ...)
+__attribute__((format(printf, 2, 0)))
+static void report(struct weir_loop *loop, const char *format, va_list args)
 {
 	char line[512];
-	va_list args;
 
 	if (!loop->conf.report)
 		return;
-	va_start(args, format);
 	vsnprintf(line, sizeof line, format, args);
-	va_end(args);
 	loop->conf.report(loop->conf.report_arg, line);
+}
+
+void weir_report_(struct weir_loop *loop, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	report(loop, format, args);
+	va_end(args);
+}
+
+void weir_fault_(struct weir_loop *loop, const char *format, ...)
+{
+	va_list args;
+
+	loop->faults++;
+	va_start(args, format);
+	report(loop, format, args);
+	va_end(args);
 }

@@ -56,6 +56,7 @@ struct weir_loop {
 	struct weir_task *running;	/* if the kit asked for it, as the next */
 	const struct weir_point *from;	/* where the running task was before this step */
 	bool asked;			/* by a signal, for a dump; read and written atomically */
+	unsigned faults;		/* of the program, that were reported: see weir_fault_() */
 
 	pthread_t thread;
 	pid_t pid;
@@ -115,6 +116,11 @@ const struct weir_point *weir_task_last_point_(const struct weir_task *t);
 
 /* A line for conf.report. */
 void weir_report_(struct weir_loop *loop, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* The first line of what the program has done wrong, though it may have had no error for it: misuse,
+ * a race, a partial deadlock.  Is counted also if nobody hears of it. */
+void weir_fault_(struct weir_loop *loop, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 void weir_ctx_init_root_(struct weir_ctx *ctx, struct weir_loop *loop);

@@ -175,9 +175,17 @@ static int body(struct weir_loop *loop, void *arg)
 	return rc;
 }
 
+/* The body counts the races; some programs close a channel twice. */
+static void unheard(void *arg, const char *text)
+{
+	(void)arg;
+	(void)text;
+}
+
 static void ck_program(struct program p)
 {
-	ck_assert_int_eq(weir_check_run(body, .seeds = SEEDS, .loop.check = true, .arg = &p), 0);
+	ck_assert_int_eq(weir_check_run(body, .seeds = SEEDS, .loop.check = true,
+					.loop.report = unheard, .arg = &p), 0);
 }
 
 #define ck_races(n, ...)	ck_program((struct program){ { __VA_ARGS__ }, .races = (n) })

@@ -167,8 +167,17 @@ static int body(struct weir_loop *loop, void *arg)
 	return races == p->races ? 0 : races > p->races ? -EEXIST : -ENOENT;
 }
 
-#define ck_races(n, ...) ck_assert_int_eq(weir_check_run(body, .seeds = SEEDS, .loop.check = true, \
-	.arg = &(struct program){ __VA_ARGS__, .races = (n) }), 0)
+/* The races that are expected are counted by the body. */
+static void unheard(void *arg, const char *text)
+{
+	(void)arg;
+	(void)text;
+}
+
+#define ck_races(n, ...)								\
+	ck_assert_int_eq(weir_check_run(body, .seeds = SEEDS, .loop.check = true,	\
+		.loop.report = (n) ? unheard : NULL,					\
+		.arg = &(struct program){ __VA_ARGS__, .races = (n) }), 0)
 
 START_TEST(a_job_comes_after_its_submit_and_before_the_end_of_its_pool)
 {

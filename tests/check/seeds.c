@@ -19,6 +19,7 @@ static char said[1 << 14];
 /* A body that is told which seed it runs cannot be had: it counts them. */
 struct tally {
 	unsigned runs;
+	unsigned heard;		/* lines, by its own reporter */
 	unsigned bad;		/* the run in which it misbehaves, from 1; 0: in none */
 };
 static struct tally *tally;
@@ -333,6 +334,182 @@ START_TEST(a_deadlock_is_told_with_its_stacks)
 }
 END_TEST
 
+/* ---- what a loop reports and no call has returned ---- */
+
+WEIR_CHAN(ints, int);
+
+/* All with conf.check. */
+static const struct weir_check_conf checked = { .seeds = 10, .loop.check = true };
+
+/* An object that is made, used wrongly if that run is bad, and finished. */
+static int misuses(struct weir_loop *loop, void *arg)
+{
+	struct ints ch;
+	int rc = weir_chan_init(&ch, loop, 1);
+
+	(void)arg;
+	if (rc < 0)
+		return rc;
+	weir_chan_close(&ch);
+	if (is_bad())
+		weir_chan_close(&ch);
+	weir_chan_fini(&ch);
+	return nap(loop, 0);
+}
+
+START_TEST(a_seed_in_which_misuse_is_reported_fails)
+{
+	begin(SEED_5);
+	ck_assert_int_eq(check(&checked, misuses, "misuses"), 1);
+	check_says("misuses: seed 5: a fault was reported\n"
+		   "weir: misuse: close of a closed channel, made at ");
+	check_says("WEIR_SEED=misuses:5 ");
+}
+END_TEST
+
+struct toucher {
+	struct weir_frame co;
+	struct weir_shared *region;
+};
+
+static WEIR_CO(toucher, self, op)
+{
+	(void)op;
+	weir_shared_write(self->region);
+}
+WEIR_END
+
+static int races(struct weir_loop *loop, void *arg)
+{
+	struct weir_shared region;
+	int rc;
+
+	(void)arg;
+	weir_shared_init(&region, loop);
+	rc = weir_go(weir_loop_group(loop), toucher, .region = &region);
+	rc = rc ? rc : weir_loop_run(loop);
+	if (rc == 0 && is_bad())
+		rc = weir_go(weir_loop_group(loop), toucher, .region = &region);
+	rc = rc ? rc : weir_go(weir_loop_group(loop), toucher, .region = &region);
+	rc = rc ? rc : weir_loop_run(loop);
+	weir_shared_fini(&region);
+	return rc;
+}
+
+START_TEST(a_seed_in_which_a_race_is_reported_fails)
+{
+	begin(SEED_5);
+	ck_assert_int_eq(check(&checked, races, "races"), 1);
+	check_says("races: seed 5: a fault was reported\n"
+		   "weir: race: write of &region in toucher ");
+	check_says("WEIR_SEED=races:5 ");
+}
+END_TEST
+
+/* Holds one permit and needs another; the other way round it is a circle. */
+struct greedy {
+	struct weir_frame co;
+	struct weir_sem *first, *second;
+	int rc;
+};
+
+static WEIR_CO(greedy, self, op)
+{
+	WEIR_TRY(self->rc, out, weir_sem_acquire(op, self->first, 1));
+	WEIR_AWAIT(self->rc, weir_sleep(op, WEIR_MS));
+	WEIR_TRY(self->rc, release, weir_sem_acquire(op, self->second, 1));
+	weir_sem_release(self->second, 1);
+release:
+	weir_sem_release(self->first, 1);
+out:
+	WEIR_RETURN(self->rc == -ECANCELED ? 0 : self->rc);
+}
+WEIR_END
+
+struct ends { struct weir_frame co; struct weir_group *group; int rc; };
+
+static WEIR_CO(ends, self, op)
+{
+	weir_group_cancel(self->group, 0);
+	WEIR_AWAIT(self->rc, weir_group_wait(op, self->group));
+	WEIR_RETURN(self->rc == -ECANCELED ? 0 : self->rc);
+}
+WEIR_END
+
+/* What is in a circle is cancelled in the end, so that no error comes of it. */
+static int circles(struct weir_loop *loop, void *arg)
+{
+	struct weir_group group;
+	struct weir_sem sem[2];
+	bool bad = is_bad();
+	int rc;
+
+	(void)arg;
+	rc = weir_sem_init(&sem[0], loop, 1);
+	rc = rc ? rc : weir_sem_init(&sem[1], loop, 1);
+	weir_group_init(&group, weir_loop_ctx(loop), NULL);
+	rc = rc ? rc : weir_go(&group, greedy, .first = &sem[0], .second = &sem[1]);
+	rc = rc ? rc : weir_go(&group, greedy, .first = &sem[bad], .second = &sem[!bad]);
+	rc = rc ? rc : nap(loop, 0);
+	rc = rc ? rc : weir_run(loop, ends, .group = &group);
+	weir_sem_fini(&sem[1]);
+	weir_sem_fini(&sem[0]);
+	return rc;
+}
+
+START_TEST(a_seed_in_which_a_partial_deadlock_is_reported_fails)
+{
+	begin(SEED_5);
+	ck_assert_int_eq(check(&checked, circles, "circles"), 1);
+	check_says("circles: seed 5: a fault was reported\n"
+		   "weir: partial deadlock: 2 of 3 tasks can never go on\n");
+	check_says("WEIR_SEED=circles:5 ");
+}
+END_TEST
+
+static int forgets(struct weir_loop *loop, void *arg)
+{
+	struct ints *ch = malloc(sizeof *ch);
+
+	(void)arg;
+	if (!ch || weir_chan_init(ch, loop, 1) < 0)
+		return -ENOMEM;
+	if (is_bad())
+		return nap(loop, 0);
+	weir_chan_fini(ch);
+	free(ch);
+	return nap(loop, 0);
+}
+
+START_TEST(a_seed_in_which_an_object_is_not_finished_fails)
+{
+	begin(SEED_5);
+	ck_assert_int_eq(check(&checked, forgets, "forgets"), 1);
+	check_says("forgets: seed 5: 1 leaked");
+	check_says("weir: leak: a chan that is not finished, made at ");
+	check_says("WEIR_SEED=forgets:5 ");
+}
+END_TEST
+
+static void count(void *arg, const char *text)
+{
+	(void)text;
+	++*(unsigned *)arg;
+}
+
+START_TEST(a_body_with_its_own_reporter_may_expect_them)
+{
+	struct weir_check_conf conf = checked;
+
+	begin(SEED_5);
+	conf.loop.report = count;
+	conf.loop.report_arg = &tally->heard;
+	ck_assert_int_eq(check(&conf, misuses, "misuses"), 0);
+	ck_assert_uint_eq(tally->heard, 1);
+	ck_assert_str_eq(said, "");
+}
+END_TEST
+
 START_TEST(on_linux_a_body_runs_with_a_virtual_clock)
 {
 	begin(0);
@@ -350,4 +527,10 @@ TESTS("seeds", every_seed_is_run_and_the_first_one_twice,
       a_seed_that_hangs_is_ended_and_told,
       what_a_seed_leaves_behind_is_told, a_body_that_writes_other_bytes_is_another_run,
       a_body_whose_run_is_not_the_seeds_alone_is_told,
-      a_deadlock_is_told_with_its_stacks, on_linux_a_body_runs_with_a_virtual_clock)
+      a_deadlock_is_told_with_its_stacks,
+      a_seed_in_which_misuse_is_reported_fails,
+      a_seed_in_which_a_race_is_reported_fails,
+      a_seed_in_which_a_partial_deadlock_is_reported_fails,
+      a_seed_in_which_an_object_is_not_finished_fails,
+      a_body_with_its_own_reporter_may_expect_them,
+      on_linux_a_body_runs_with_a_virtual_clock)

@@ -11,11 +11,13 @@
  *
  * runs body once for each of 100 seeds, each time with a new loop on a simulated kernel (sim.h).
  * A seed fails if body returns anything but 0 (an error, -EDEADLK among them), if something is left
- * when the loop is freed, if a buffer was changed while the kernel had it, if the process is killed
- * or ends (a failed assertion, a signal, a sanitizer), if nothing moves for conf.seconds, or if the
- * same seed a second time is another run: then something depends on real time, on threads or on
- * addresses.  The first to fail ends the run; stderr then hears what was wrong, what the loop had
- * to report, and the command that runs this one seed again, in this process:
+ * when the loop is freed, if the loop reported a fault (a partial deadlock, misuse, a race; every
+ * other seed sets conf.check, without which it looks for none of these), if a buffer was changed
+ * while the kernel had it, if the process is killed or ends (a failed assertion, a signal, a
+ * sanitizer), if nothing moves for conf.seconds, or if the same seed a second time is another run:
+ * then something depends on real time, on threads or on addresses.  The first to fail ends the run;
+ * stderr then hears what was wrong, what the loop had to report, and the command that runs this one
+ * seed again, in this process:
  *
  *	weir: check: body: seed 17: returned -32 (Broken pipe)
  *	weir: check: to run it again: WEIR_SEED=body:17 ./my_test
@@ -40,7 +42,10 @@ struct weir_check_conf {	/* zero is the default, everywhere */
 	unsigned seconds;	/* real ones, for one seed; 20 */
 	unsigned twice;		/* of so many seeds one is run twice; 10 */
 	bool real;		/* not simulated: Linux, with a virtual clock */
-	struct weir_loop_conf loop;	/* of each; sim, seed, report, every other check are set */
+	/* Of each loop; sim, seed, virtual_clock are set, and check for every other seed.  With a
+	 * report of its own the body hears what the loop has to tell, and stderr does not; whether
+	 * a fault was expected is then the body's to say, but what is left is a failure still. */
+	struct weir_loop_conf loop;
 	void *arg;		/* for the body */
 };
 #define WEIR_CHECK_CALM		(1u << 31)
