@@ -43,12 +43,46 @@ static struct buffer buffer(const struct weir_op *op)
 	}
 }
 
+static char sockets;	/* all of them, for memory.h */
+
+static void given(const struct weir_op *op)
+{
+	struct buffer b = buffer(op);
+
+	weir_memory_check_(b.p, b.n, op->def->flags & WEIR_FILLS_);
+	switch (op->def->opcode) {
+	case IORING_OP_WRITE:
+		weir_memory_tells_(op->u.kernel.fd, NULL);
+		break;
+	case IORING_OP_SEND:
+	case IORING_OP_CONNECT:
+	case IORING_OP_SHUTDOWN:
+		weir_memory_tells_(op->u.kernel.fd, &sockets);
+		break;
+	}
+}
+
+static void heard(const struct weir_op *op)
+{
+	switch (op->def->opcode) {
+	case IORING_OP_READ:
+		weir_memory_heard_(op->u.kernel.fd, NULL);
+		break;
+	case IORING_OP_RECV:
+	case IORING_OP_ACCEPT:
+		weir_memory_heard_(op->u.kernel.fd, &sockets);
+		break;
+	}
+}
+
 static void given_back(const struct weir_op *op, int res)
 {
 	const struct weir_kernel_args *a = &op->u.kernel;
 	struct buffer b = buffer(op);
 
-	weir_memory_check_(b.p, b.n);
+	weir_memory_check_(b.p, b.n, op->def->flags & WEIR_FILLS_);
+	if (res >= 0)
+		heard(op);
 	if (res < 0 || !(op->def->flags & WEIR_FILLS_))
 		return;
 	switch (op->def->opcode) {
@@ -71,10 +105,9 @@ static void given_back(const struct weir_op *op, int res)
 bool weir_kernel_park_(struct weir_op *op)
 {
 	struct weir_loop *loop = weir_op_loop(op);
-	struct buffer b = buffer(op);
 
 	weir_check_buffer_(op, pointer(op->u.kernel.addr));
-	weir_memory_check_(b.p, b.n);
+	given(op);
 	return loop->be->ops->submit(loop->be, op);
 }
 

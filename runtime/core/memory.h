@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memory.h - tells memory checkers what the kernel does to memory behind their backs.
+ * memory.h - tells the tools that watch memory what the kernel does behind their backs.
  *
  * AddressSanitizer does not see the kernel write past the end of a buffer, or into one that has
- * been freed meanwhile; valgrind does not see it write at all.  Without either tool nothing is left
- * of this but a few no-ops of valgrind's where its header is installed.
+ * been freed meanwhile; valgrind does not see it write at all; ThreadSanitizer sees neither that it
+ * uses a buffer nor that what one thread sent another has received.  Without such a tool nothing is
+ * left of this but a few no-ops of valgrind's where its header is installed, a nanosecond of what
+ * takes a system call anyway.
  */
 #ifndef WEIR_CORE_MEMORY_H
 #define WEIR_CORE_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #if defined __has_feature
@@ -20,8 +23,28 @@
 #define WEIR_ASAN_ 1
 #endif
 
+#if defined __has_feature
+#if __has_feature(thread_sanitizer)
+#define WEIR_TSAN_ 1
+#endif
+#endif
+#if defined __SANITIZE_THREAD__
+#define WEIR_TSAN_ 1
+#endif
+
 #ifdef WEIR_ASAN_
 #include <sanitizer/asan_interface.h>
+#endif
+#ifdef WEIR_TSAN_
+#include <errno.h>
+#include <sys/uio.h>
+
+#define WEIR_TSAN_MAX_	(1L << 20)	/* of each buffer; gigabytes would take seconds */
+
+void __tsan_acquire(void *p);
+void __tsan_release(void *p);
+void __tsan_read_range(void *p, long n);
+void __tsan_write_range(void *p, long n);
 #endif
 
 #if defined __has_include
@@ -35,8 +58,9 @@
 #define VALGRIND_CHECK_MEM_IS_DEFINED(p, n)		((void)(p), (void)(n))
 #endif
 
-/* n bytes at p must be the program's: looked at when the kernel gets them and when it is done. */
-static inline void weir_memory_check_(void *p, size_t n)
+/* n bytes at p must be the program's, and no other thread's to use, when the kernel gets them and
+ * until it is done with them: called then and then, as if this thread did what the kernel does. */
+static inline void weir_memory_check_(void *p, size_t n, bool fills)
 {
 #ifdef WEIR_ASAN_
 	const volatile char *bad = __asan_region_is_poisoned(p, n);
@@ -44,6 +68,15 @@ static inline void weir_memory_check_(void *p, size_t n)
 	if (bad)
 		(void)*bad;	/* the tool says the rest */
 #endif
+#ifdef WEIR_TSAN_
+	long shown = n < WEIR_TSAN_MAX_ ? (long)n : WEIR_TSAN_MAX_;
+
+	if (shown && fills)
+		__tsan_write_range(p, shown);
+	else if (shown)
+		__tsan_read_range(p, shown);
+#endif
+	(void)fills;
 	(void)VALGRIND_CHECK_MEM_IS_ADDRESSABLE(p, n);
 }
 
@@ -51,6 +84,38 @@ static inline void weir_memory_check_(void *p, size_t n)
 static inline void weir_memory_filled_(void *p, size_t n)
 {
 	(void)VALGRIND_MAKE_MEM_DEFINED(p, n);
+}
+
+/* What others did before they made fd ready this thread knows from here on; and what it has done,
+ * those who read from fd later.  ThreadSanitizer learns that of read(2) and write(2) alone, so it
+ * is shown calls that move nothing.  It does not know sockets that the ring has made: `sockets`,
+ * which may be NULL, stands for all of them at once. */
+static inline void weir_memory_heard_(int fd, void *sockets)
+{
+#ifdef WEIR_TSAN_
+	int saved = errno;
+
+	(void)!readv(fd, NULL, 0);
+	errno = saved;
+	if (sockets)
+		__tsan_acquire(sockets);
+#endif
+	(void)fd;
+	(void)sockets;
+}
+
+static inline void weir_memory_tells_(int fd, void *sockets)
+{
+#ifdef WEIR_TSAN_
+	int saved = errno;
+
+	(void)!writev(fd, NULL, 0);
+	errno = saved;
+	if (sockets)
+		__tsan_release(sockets);
+#endif
+	(void)fd;
+	(void)sockets;
 }
 
 #endif

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "core/loop.h"
+#include "core/memory.h"
 #include "core/watch.h"
 #include "kernel/alloc.h"
 
@@ -41,6 +42,8 @@ static void watch_complete(struct weir_op *op, int res)
 
 	w->polled = false;
 	w->loop->watches--;
+	if (res > 0)
+		weir_memory_heard_(w->fd, NULL);
 	if (!w->ctx) {
 		watch_free(w);
 		return;

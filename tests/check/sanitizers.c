@@ -9,21 +9,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "harness.h"
-#include "weir.h"
-
-#if defined __has_feature
-#if __has_feature(address_sanitizer)
-#define ASAN
-#endif
-#endif
-#if defined __SANITIZE_ADDRESS__
-#define ASAN
-#endif
+#include "check/tool_kit.h"
 
 #ifdef ASAN
 
@@ -75,33 +63,6 @@ static void read_into_freed_memory(void)
 static void read_past_the_end(void)
 {
 	read_into(4 * SIZE, false);
-}
-
-/* fn() is ended in a child by the sanitizer, which says `text`. */
-static void ck_seen(void (*fn)(void), const char *text)
-{
-	char said[8192];
-	size_t len = 0;
-	int fds[2], status;
-	ssize_t n;
-	pid_t pid;
-
-	ck_assert_int_eq(pipe(fds), 0);
-	pid = fork();
-	ck_assert_int_ge(pid, 0);
-	if (pid == 0) {
-		dup2(fds[1], STDERR_FILENO);
-		fn();
-		_exit(0);
-	}
-	close(fds[1]);
-	while (len < sizeof said - 1 && (n = read(fds[0], said + len, sizeof said - 1 - len)) > 0)
-		len += (size_t)n;
-	said[len] = '\0';
-	close(fds[0]);
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert_msg(strstr(said, text), "it said: %s", said);
-	ck_assert(!WIFEXITED(status) || WEXITSTATUS(status) != 0);
 }
 
 START_TEST(memory_that_was_freed_while_the_kernel_had_it_is_seen_when_the_op_ends)
