@@ -79,18 +79,19 @@ ROOMS  := kernel core sync patterns io check
 LIB    := $(foreach r,$(ROOMS),$(wildcard runtime/$r/*.c))
 DEMOS  := $(wildcard demos/*.c)
 PARTS  := $(wildcard demos/*/*.c)	# of the demo that the directory is named after
-BENCH  := $(wildcard bench/*.c)
+LOAD   := $(wildcard bench/load.c)
+BENCH_WEIR := $(wildcard bench/weir/*.c)	# one program, a subject of the bench
 TESTS  := $(filter-out tests/misuse/% tests/cpp/%,$(wildcard tests/*/*.c))
 EXPLORER := $(wildcard tests/explore/kit/*.c)
 FUZZ_KIT := $(wildcard tests/fuzz/kit/*.c)
-SOURCES := $(LIB) $(DEMOS) $(PARTS) $(BENCH) $(TESTS) $(EXPLORER) $(FUZZ_KIT) tests/harness.c
-HEADERS := $(wildcard runtime/*/*.h runtime/include/weir/*.h demos/*/*.h tests/*.h tests/*/*.h tests/*/kit/*.h)
+SOURCES := $(LIB) $(DEMOS) $(PARTS) $(LOAD) $(BENCH_WEIR) $(TESTS) $(EXPLORER) $(FUZZ_KIT) tests/harness.c
+HEADERS := $(wildcard runtime/*/*.h runtime/include/weir/*.h demos/*/*.h bench/weir/*.h tests/*.h tests/*/*.h tests/*/kit/*.h)
 SCRIPTS := $(wildcard tests/*/run)
 LIBWEIR := $B/libweir.a
 object  = $(1:%.c=$B/obj/%.o)
 
 .PHONY: all tests deps check-deps demo check soak seeds models coverage flakes fuzz fuzz-one \
-	check-all check-6.1 lint bench vectors install clean help FORCE
+	check-all check-6.1 lint bench bench-deps bench-check vectors install clean help FORCE
 all: $(LIBWEIR) $B/libweir.so $(DEMOS:%.c=$B/%)	## the libraries and the demos, in build/
 tests: $(TESTS:%.c=$B/%)			## the test programs, without running them
 
@@ -118,10 +119,14 @@ $B/libweir.so: $(call object,$(LIB))
 	$Q ln -sf libweir.so.$(VERSION) $@.$(SOVERSION) && ln -sf libweir.so.$(SOVERSION) $@
 
 .SECONDEXPANSION:
-$(DEMOS:%.c=$B/%) $(BENCH:%.c=$B/%): $B/%: $B/obj/%.o \
+$(DEMOS:%.c=$B/%) $(LOAD:%.c=$B/%): $B/%: $B/obj/%.o \
 		$$(call object,$$(wildcard $$*/*.c)) $(LIBWEIR)
 	$(call say,LINK,$@)
 	$Q mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(URING_LIBS) $($(notdir $@)_LIBS)
+
+$B/bench/weir: $(call object,$(BENCH_WEIR)) $(LIBWEIR)
+	$(call say,LINK,$@)
+	$Q mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(URING_LIBS)
 
 $(patsubst %.c,$B/%,$(filter tests/faults/%,$(TESTS))): WRAP_ALLOC += -Wl,@tests/faults/wraps
 $(TESTS:%.c=$B/%): $B/%: $B/obj/%.o $B/obj/tests/harness.o $(LIBWEIR)
@@ -189,9 +194,8 @@ KERNELS ?= 3
 seeds: all tests	## the tests of the rooms above the kernel, on KERNELS simulated ones
 	@BUILD='$B' tests/seeds $(KERNELS) $(TESTS:%.c=$B/%)
 
-RUNS ?= 100
 flakes: all tests	## the test programs RUNS times on one core, then RUNS times on busy ones
-	@BUILD='$B' tests/flakes $(RUNS) $(if $(CHECK),-k '$(CHECK)') $(TESTS:%.c=$B/%)
+	@BUILD='$B' tests/flakes $(or $(RUNS),100) $(if $(CHECK),-k '$(CHECK)') $(TESTS:%.c=$B/%)
 
 FUZZ    ?= $(patsubst tests/fuzz/%.c,%,$(filter tests/fuzz/%,$(TESTS)))
 SECONDS ?= 60
@@ -242,11 +246,17 @@ lint:		## format, clang-tidy and what the compilers know of coroutines
 		sh -c 'clang-tidy --quiet "$$@" -- $(LINT_FLAGS)' tidy 2>$B/tidy.log || \
 		{ grep -v ' generated' $B/tidy.log; exit 1; }
 	$(call say,LINT,scripts)
-	$Q shellcheck -e SC2016 .ci/run .ci/deps tests/run tests/style tests/coverage tests/flakes tests/seeds $(SCRIPTS) \
+	$Q shellcheck -e SC2016 .ci/run .ci/deps tests/run tests/style bench/run bench/report bench/check bench/treesum tests/coverage tests/flakes tests/seeds $(SCRIPTS) \
 		$(wildcard tests/models/check tests/vm/* tests/vectors/generate tests/fuzz/kit/fuzz)
 
-bench: $(BENCH:%.c=$B/%)	## measures the runtime in this process
-	$Q $B/bench/core
+bench: $B/bench/weir $(LOAD:%.c=$B/%) $B/libweir.so	## weir beside its peers: BENCH=pattern RUNS=n QUICK=1
+	@BUILD='$B' RUNS='$(or $(RUNS),$(if $(QUICK),3,5))' QUICK='$(QUICK)' bench/run '$(BENCH)'
+
+bench-deps:	## installs the peers
+	@.ci/deps bench
+
+bench-check: $B/bench/weir	## the core workloads take no more instructions than they did
+	@BUILD='$B' CC='$(CC)' bench/check
 
 vectors:	## makes further random vectors for the limiter, with Go
 	$Q tests/vectors/generate
