@@ -28,7 +28,7 @@
 #define BYTES		90	/* of each client */
 #define TRIES		100	/* of a client to connect */
 #define PORT		4242
-#define OPS		64	/* in flight at most: some will have to wait */
+#define OPS		16	/* at most in flight: some have to wait for room */
 
 WEIR_CHAN(numbers, int);
 WEIR_POOL(works, int);
