@@ -97,7 +97,7 @@ static const char *value(const char *p)
 	return isdigit((unsigned char)*p) ? p + strspn(p, "0123456789") : NULL;
 }
 
-static void ck_is_json(const char *text)
+static void ck_assert_json(const char *text)
 {
 	const char *end = value(text);
 
@@ -159,7 +159,7 @@ static void end(void)
 START_TEST(a_loop_without_tasks_is_an_empty_list)
 {
 	begin();
-	ck_is_json(dump());
+	ck_assert_json(dump());
 	ck_says("\"tasks\":[]");
 	end();
 }
@@ -169,10 +169,10 @@ START_TEST(a_task_says_what_it_waits_for_and_all_its_frames)
 {
 	begin();
 	ck_assert_int_eq(weir_go(weir_loop_group(loop), calls), 0);
-	ck_is_json(dump());
+	ck_assert_json(dump());
 	ck_says("{\"task\":1,\"group\":\"its loop\",\"state\":\"new\",\"stack\":[],");
 	weir_loop_dispatch(loop);
-	ck_is_json(dump());
+	ck_assert_json(dump());
 	ck_says("\"state\":\"waits\",\"for\":\"chan recv\",\"on\":\"chan &ch made at json.c:");
 	ck_says(": 0 of 4 items, 1 receiver waits\",\"stack\":[\n   {\"func\":\"gets\",");
 	ck_says("\"text\":\"weir_chan_recv(op, &ch, &self->item)\"},\n   {\"func\":\"calls\",");
@@ -186,7 +186,7 @@ START_TEST(a_select_says_its_arms)
 	begin();
 	ck_assert_int_eq(weir_go(weir_loop_group(loop), selects), 0);
 	weir_loop_dispatch(loop);
-	ck_is_json(dump());
+	ck_assert_json(dump());
 	ck_says("\"for\":\"select\",\"arms\":[\n   {\"for\":\"chan recv\",\"on\":\"chan &ch made ");
 	ck_says("receiver waits\"},\n   {\"for\":\"sleep\"}],\"stack\":[");
 	end();
@@ -198,7 +198,7 @@ START_TEST(what_json_does_not_allow_in_a_string_is_escaped)
 	begin();
 	ck_assert_int_eq(weir_go(weir_loop_group(loop), talks), 0);
 	weir_loop_dispatch(loop);
-	ck_is_json(dump());
+	ck_assert_json(dump());
 	ck_says("\\\"a \\\\\\\"quoted\\\\\\\" \\\\\\\\ text\\\\n\\\"");
 	end();
 }
@@ -212,7 +212,7 @@ START_TEST(a_dump_longer_than_the_buffer_is_whole)
 	for (i = 0; i < 500; i++)
 		ck_assert_int_eq(weir_go(weir_loop_group(loop), calls), 0);
 	weir_loop_dispatch(loop);
-	ck_is_json(dump());
+	ck_assert_json(dump());
 	ck_says("{\"task\":500,");
 	end();
 }

@@ -18,7 +18,7 @@ static void begin(void)
 	loop = test_loop_conf(&(struct weir_loop_conf){ .virtual_clock = true, .check = true });
 }
 
-static void ck_leaks(int n)
+static void ck_assert_leaks(int n)
 {
 	ck_assert_int_eq(weir_loop_free(loop), n);
 }
@@ -40,7 +40,7 @@ START_TEST(a_loop_that_is_left_tidy_has_no_leaks_and_nothing_to_tell)
 {
 	begin();
 	ck_assert_int_eq(weir_run(loop, sleeps), 0);
-	ck_leaks(0);
+	ck_assert_leaks(0);
 	ck_assert_str_eq(test_report(), "");
 }
 END_TEST
@@ -55,7 +55,7 @@ START_TEST(tasks_are_told_with_their_stacks)
 	ck_assert_int_eq(weir_go(weir_loop_group(loop), sleeps), 0);
 	ck_assert_int_eq(weir_loop_dispatch(loop), 1);
 	ck_assert_int_eq(weir_go(weir_loop_group(loop), sleeps), 0);
-	ck_leaks(4);	/* and the group */
+	ck_assert_leaks(4);	/* and the group */
 	ck_said("weir: leak: 3 tasks when their loop is freed\ntask 1 in the group of ");
 	ck_said(" waits for: sleep\n  #0 sleeps leaks.c:");
 	ck_said(" in the group of its loop is new\n  #0 (has not begun)\n  by tasks_are_told");
@@ -76,7 +76,7 @@ START_TEST(a_ctx_is_told_with_where_it_was_made_and_whether_its_timer_runs)
 	weir_ctx_init_timeout(&timed, &plain, WEIR_HOUR);
 	weir_ctx_init_timeout(&done, &timed, WEIR_S);
 	weir_ctx_cancel(&done, 0);
-	ck_leaks(3);
+	ck_assert_leaks(3);
 	snprintf(text, sizeof text, "weir: leak: a ctx with a running timer made at %s:%d\n",
 		 __FILE__, line);
 	ck_said(text);
@@ -110,7 +110,7 @@ START_TEST(kernel_ops_are_told_also_those_that_wait_for_room)
 		weir_ctx_init(&ctx[i], weir_loop_ctx(loop));
 		ck_assert_int_eq(weir_ctx_adopt(&ctx[i], fd, 0), 0);
 	}
-	ck_leaks(20 + 20 + 10);
+	ck_assert_leaks(20 + 20 + 10);
 	ck_said("weir: leak: a kernel op in flight, read, of reads tests/check/leaks.c:");
 	for (i = 0; i < 10; i++)
 		weir_ctx_fini(&ctx[i]);
@@ -125,7 +125,7 @@ START_TEST(open_ports_are_told)
 	begin();
 	ck_assert_int_eq(weir_port_new(&port[0], loop), 0);
 	ck_assert_int_eq(weir_port_new(&port[1], loop), 0);
-	ck_leaks(2);
+	ck_assert_leaks(2);
 	ck_said("weir: leak: an open port made at tests/check/leaks.c:");
 	weir_port_unref(port[0]);
 	weir_port_unref(port[1]);
@@ -146,7 +146,7 @@ START_TEST(with_check_objects_that_are_not_finished_are_told_with_name_and_place
 	ck_assert_int_eq(weir_sem_init(&sem, loop, 4), 0);
 	ck_assert_int_eq(weir_limiter_init(&limiter, loop, 1, 1), 0);
 	weir_pipeline_init(&pipeline, weir_loop_ctx(loop));
-	ck_leaks(4 + 1);	/* the pipeline's group */
+	ck_assert_leaks(4 + 1);	/* the pipeline's group */
 	ck_said("weir: leak: a chan that is not finished, made at tests/check/leaks.c:");
 	ck_said(" &ch\nweir: leak: a sem that is not finished, made at tests/check/leaks.c:");
 	ck_said(" &sem\nweir: leak: a limiter that is not finished, made at ");
@@ -180,7 +180,7 @@ START_TEST(with_check_a_descriptor_is_told_with_who_opened_it)
 	begin();
 	ck_assert_int_eq(weir_run(loop, opens, .closes = true), 0);
 	ck_assert_int_eq(weir_run(loop, opens), 0);
-	ck_leaks(1);
+	ck_assert_leaks(1);
 	snprintf(text, sizeof text, "weir: leak: descriptor %d, opened by opens %s:", opened,
 		 __FILE__);
 	ck_said(text);
@@ -192,7 +192,7 @@ START_TEST(without_check_descriptors_are_not_counted)
 {
 	loop = test_loop_conf(&(struct weir_loop_conf){ .seed = 1 });
 	ck_assert_int_eq(weir_run(loop, opens), 0);
-	ck_leaks(0);
+	ck_assert_leaks(0);
 	close(opened);
 }
 END_TEST

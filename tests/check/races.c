@@ -182,85 +182,86 @@ static void unheard(void *arg, const char *text)
 	(void)text;
 }
 
-static void ck_program(struct program p)
+static void ck_assert_program(struct program p)
 {
 	ck_assert_int_eq(weir_check_run(body, .seeds = SEEDS, .loop.check = true,
 					.loop.report = unheard, .arg = &p), 0);
 }
 
-#define ck_races(n, ...)	ck_program((struct program){ { __VA_ARGS__ }, .races = (n) })
-#define ck_silent(...)		ck_races(0, __VA_ARGS__)
+#define ck_assert_races(n, ...)	ck_assert_program((struct program){ { __VA_ARGS__ }, .races = (n) })
+#define ck_assert_silent(...)		ck_assert_races(0, __VA_ARGS__)
 
 /* ---- tasks ---- */
 
 START_TEST(two_siblings_that_write_are_reported)
 {
-	ck_races(1, "12", "w", "w");
-	ck_races(1, "12", "yw", "wz");
-	ck_races(1, "12", "zzw", "w");		/* time is no order */
-	ck_races(1, "12", "kw", "kw");
+	ck_assert_races(1, "12", "w", "w");
+	ck_assert_races(1, "12", "yw", "wz");
+	ck_assert_races(1, "12", "zzw", "w");		/* time is no order */
+	ck_assert_races(1, "12", "kw", "kw");
 }
 END_TEST
 
 START_TEST(a_write_and_a_read_race_and_two_reads_do_not)
 {
-	ck_races(1, "12", "w", "r");
-	ck_silent("12", "r", "r");
-	ck_silent("r12r", "r", "yr");
+	ck_assert_races(1, "12", "w", "r");
+	ck_assert_silent("12", "r", "r");
+	ck_assert_silent("r12r", "r", "yr");
 }
 END_TEST
 
 START_TEST(an_update_across_an_await_races_in_three_ways)
 {
 	/* write with write, and read with write either way are two pairs of places */
-	ck_races(2, "12", "ryw", "ryw");
-	ck_silent("1", "rywyrzw");
+	ck_assert_races(2, "12", "ryw", "ryw");
+	ck_assert_silent("1", "rywyrzw");
 }
 END_TEST
 
 START_TEST(what_the_parent_did_before_comes_before_its_child)
 {
-	ck_silent("w1", "w");
-	ck_silent("wyrw12", "r", "r");
+	ck_assert_silent("w1", "w");
+	ck_assert_silent("wyrw12", "r", "r");
 }
 END_TEST
 
 START_TEST(what_the_parent_does_in_the_step_that_spawns_comes_before_its_child)
 {
-	ck_silent("1w", "w");
-	ck_races(1, "1yw", "w");
+	ck_assert_silent("1w", "w");
+	ck_assert_races(1, "1yw", "w");
 }
 END_TEST
 
 START_TEST(the_end_of_a_task_comes_before_the_return_of_its_join)
 {
-	ck_silent("Jjw", "w");
-	ck_silent("Jzzjw", "w");	/* it has ended long since */
-	ck_silent("Jjr", "yw");
-	ck_races(1, "Jyw", "yw");
+	ck_assert_silent("Jjw", "w");
+	ck_assert_silent("Jzzjw", "w");	/* it has ended long since */
+	ck_assert_silent("Jjr", "yw");
+	ck_assert_races(1, "Jyw", "yw");
 }
 END_TEST
 
 START_TEST(a_join_orders_nothing_of_the_others)
 {
-	ck_races(1, "J2jw", "z", "zzzw");
+	ck_assert_races(1, "J2jw", "z", "zzzw");
 }
 END_TEST
 
 START_TEST(the_ends_of_all_tasks_come_before_the_return_of_the_wait_for_their_group)
 {
-	ck_silent("1gw", "w");
-	ck_silent("12gw", "yw", "");
-	ck_silent("12zzzgw", "yw", "z");
-	ck_silent("1ggw", "w");
-	ck_races(1, "1zw", "w");
+	ck_assert_silent("1gw", "w");
+	ck_assert_silent("12gw", "yw", "");
+	ck_assert_silent("12zzzgw", "yw", "z");
+	ck_assert_silent("1ggw", "w");
+	ck_assert_races(1, "1zw", "w");
 }
 END_TEST
 
 START_TEST(a_group_of_one_place_orders_its_tasks)
 {
-	ck_program((struct program){ { "123", "ryw", "ryw", "ryw" }, .limit = 1 });
-	ck_program((struct program){ { "123", "ryw", "ryw", "ryw" }, .limit = 3, .races = 2 });
+	ck_assert_program((struct program){ { "123", "ryw", "ryw", "ryw" }, .limit = 1 });
+	ck_assert_program((struct program){ { "123", "ryw", "ryw", "ryw" },
+					    .limit = 3, .races = 2 });
 }
 END_TEST
 
@@ -268,41 +269,41 @@ END_TEST
 
 START_TEST(an_item_brings_along_what_its_sender_did)
 {
-	ck_silent("12", "ws", "vw");
-	ck_silent("12", "wyszz", "zvr");
-	ck_silent("12", "ws", "Sw");
-	ck_program((struct program){ { "12", "wyszz", "zvw" }, .cap = 4 });
-	ck_program((struct program){ { "12", "ws", "Sr" }, .cap = 4 });
+	ck_assert_silent("12", "ws", "vw");
+	ck_assert_silent("12", "wyszz", "zvr");
+	ck_assert_silent("12", "ws", "Sw");
+	ck_assert_program((struct program){ { "12", "wyszz", "zvw" }, .cap = 4 });
+	ck_assert_program((struct program){ { "12", "ws", "Sr" }, .cap = 4 });
 }
 END_TEST
 
 START_TEST(a_send_is_no_order_for_what_the_receiver_did_before_it_received)
 {
-	ck_program((struct program){ { "12", "ws", "wv" }, .cap = 4, .races = 1 });
-	ck_program((struct program){ { "12", "syw", "vyw" }, .cap = 4, .races = 1 });
+	ck_assert_program((struct program){ { "12", "ws", "wv" }, .cap = 4, .races = 1 });
+	ck_assert_program((struct program){ { "12", "syw", "vyw" }, .cap = 4, .races = 1 });
 }
 END_TEST
 
 START_TEST(at_a_rendezvous_the_receiver_comes_before_the_sender_as_well)
 {
-	ck_silent("12", "sw", "wv");
-	ck_program((struct program){ { "12", "sw", "wv" }, .cap = 1, .races = 1 });
-	ck_program((struct program){ { "12", "ssw", "wvv" }, .cap = 1 });
+	ck_assert_silent("12", "sw", "wv");
+	ck_assert_program((struct program){ { "12", "sw", "wv" }, .cap = 1, .races = 1 });
+	ck_assert_program((struct program){ { "12", "ssw", "wvv" }, .cap = 1 });
 }
 END_TEST
 
 START_TEST(a_close_brings_along_what_was_done_before_it)
 {
-	ck_silent("12", "wC", "vw");
-	ck_silent("12", "wCzz", "zvw");
-	ck_silent("12", "wC", "zsw");	/* refused */
+	ck_assert_silent("12", "wC", "vw");
+	ck_assert_silent("12", "wCzz", "zvw");
+	ck_assert_silent("12", "wC", "zsw");	/* refused */
 }
 END_TEST
 
 START_TEST(an_item_passes_on_what_came_before_its_sender)
 {
-	ck_silent("123", "wyC", "vyG", "zzTw");
-	ck_silent("J2jw", "Sz", "wyC");
+	ck_assert_silent("123", "wyC", "vyG", "zzTw");
+	ck_assert_silent("J2jw", "Sz", "wyC");
 }
 END_TEST
 
@@ -310,20 +311,22 @@ END_TEST
 
 START_TEST(accesses_under_a_semaphore_are_ordered)
 {
-	ck_program((struct program){ { "123", "arywe", "yarywe", "tryweyarwe" }, .permits = 1 });
+	ck_assert_program((struct program){ { "123", "arywe", "yarywe", "tryweyarwe" },
+					    .permits = 1 });
 }
 END_TEST
 
 START_TEST(what_a_task_does_in_the_step_of_its_release_is_ordered_too)
 {
-	ck_program((struct program){ { "12", "aew", "yaw" }, .permits = 1 });
-	ck_program((struct program){ { "12", "aeyw", "yaw" }, .permits = 1, .races = 1 });
+	ck_assert_program((struct program){ { "12", "aew", "yaw" }, .permits = 1 });
+	ck_assert_program((struct program){ { "12", "aeyw", "yaw" }, .permits = 1, .races = 1 });
 }
 END_TEST
 
 START_TEST(accesses_outside_of_a_semaphore_race)
 {
-	ck_program((struct program){ { "12", "aryweyw", "arywe" }, .permits = 1, .races = 2 });
+	ck_assert_program((struct program){ { "12", "aryweyw", "arywe" },
+					    .permits = 1, .races = 2 });
 }
 END_TEST
 
@@ -331,25 +334,26 @@ END_TEST
 
 START_TEST(a_cancel_brings_along_what_was_done_before_it)
 {
-	ck_silent("12", "wc", "xw");
-	ck_silent("12", "zwczz", "Xw");
-	ck_silent("12", "wczz", "zzXw");	/* entered when it was done */
-	ck_races(1, "12", "cyw", "xyw");
+	ck_assert_silent("12", "wc", "xw");
+	ck_assert_silent("12", "zwczz", "Xw");
+	ck_assert_silent("12", "wczz", "zzXw");	/* entered when it was done */
+	ck_assert_races(1, "12", "cyw", "xyw");
 }
 END_TEST
 
 START_TEST(messages_and_callbacks_bring_along_what_was_done_before_them)
 {
-	ck_silent("12", "wm", "vw");
-	ck_program((struct program){ { "a12", "wc", "aw" }, .permits = 1 });	/* of the ctx */
+	ck_assert_silent("12", "wm", "vw");
+	ck_assert_program((struct program){ { "a12", "wc", "aw" },
+					    .permits = 1 });	/* of the ctx */
 }
 END_TEST
 
 START_TEST(a_pipe_is_no_order_unless_it_is_said)
 {
-	ck_races(1, "12", "wp", "qw");
-	ck_silent("12", "wGp", "qTw");
-	ck_races(1, "12", "wp", "qTw");
+	ck_assert_races(1, "12", "wp", "qw");
+	ck_assert_silent("12", "wGp", "qTw");
+	ck_assert_races(1, "12", "wp", "qTw");
 }
 END_TEST
 

@@ -174,34 +174,34 @@ static void unheard(void *arg, const char *text)
 	(void)text;
 }
 
-#define ck_races(n, ...)								\
+#define ck_assert_races(n, ...)								\
 	ck_assert_int_eq(weir_check_run(body, .seeds = SEEDS, .loop.check = true,	\
 		.loop.report = (n) ? unheard : NULL,					\
 		.arg = &(struct program){ __VA_ARGS__, .races = (n) }), 0)
 
 START_TEST(a_job_comes_after_its_submit_and_before_the_end_of_its_pool)
 {
-	ck_races(0, .workers = 3, .locked = true);
-	ck_races(0, .workers = 1, .locked = false);
+	ck_assert_races(0, .workers = 3, .locked = true);
+	ck_assert_races(0, .workers = 1, .locked = false);
 }
 END_TEST
 
 START_TEST(jobs_are_in_no_order_with_each_other)
 {
-	ck_races(2, .workers = 3, .locked = false);
+	ck_assert_races(2, .workers = 3, .locked = false);
 }
 END_TEST
 
 START_TEST(all_workers_of_a_stage_come_before_the_end_that_the_next_one_hears_of)
 {
-	ck_races(0, .pipeline = true, .workers = 3, .locked = true);
-	ck_races(0, .pipeline = true, .workers = 1, .locked = false);
+	ck_assert_races(0, .pipeline = true, .workers = 3, .locked = true);
+	ck_assert_races(0, .pipeline = true, .workers = 1, .locked = false);
 }
 END_TEST
 
 START_TEST(workers_of_a_stage_are_in_no_order_with_each_other)
 {
-	ck_races(2, .pipeline = true, .workers = 3, .locked = false);
+	ck_assert_races(2, .pipeline = true, .workers = 3, .locked = false);
 }
 END_TEST
 
