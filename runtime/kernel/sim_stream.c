@@ -476,7 +476,7 @@ static int get(const struct sim_desc *d, const struct io_uring_sqe *q)
 	struct sim_stream *st = in(d);
 
 	if (d->node->kind == SIM_SOCKET && !d->node->u.socket.connected)
-		return is_tcp(d->node) ? -ENOTCONN : -EINVAL;
+		return !is_tcp(d->node) ? -EINVAL : st->hushed ? 0 : -ENOTCONN;
 	if (d->node->kind == SIM_PIPE && (d->flags & O_ACCMODE) == O_WRONLY)
 		return -EBADF;
 	if (st->len)
@@ -527,8 +527,10 @@ static int do_shutdown(struct sim_node *n, unsigned how)
 
 	if (how > SHUT_RDWR)
 		return -EINVAL;
-	if (!k->connected && !k->listens)
+	if (!k->connected && !k->listens) {
+		k->in.hushed |= how != SHUT_WR;	/* of TCP's, though it says that it cannot */
 		return is_tcp(n) ? -ENOTCONN : 0;
+	}
 	if (is_tcp(n) && (k->refused || (k->shut && k->in.no_writer)))
 		return -ENOTCONN;
 	if (k->listens && how != SHUT_WR) {

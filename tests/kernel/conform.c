@@ -24,13 +24,13 @@ static const struct script pipes[] = {
 	  .may = "(ECANCELED|all|some) (all|some); (0|some|all) left", .steps = {
 		{ START, READ, 0, 3 }, { START, WRITE, 1, 3 }, { CANCEL, .on = 0 } } },
 	{ "data comes as a read is cancelled", A_PIPE, .left = 1,
-	  .may = "(ECANCELED|all|some) (all|some); (0|some|all) left", .steps = {
+	  .may = "ECANCELED (all|some); all left", .steps = {
 		{ START, READ, 0, 3 }, { CANCEL, .on = 0 }, { START, WRITE, 1, 3 } } },
 	{ "a read at the end", A_PIPE, .left = 1,
 	  .may = "0 0; 0 left", .steps = {
 		{ START, CLOSE, 1 }, { START, READ, 0, 3 } } },
 	{ "a read of data before the end", A_PIPE, .left = 1,
-	  .may = "(all|some) 0 (all|some) (all|some|0); (0|some) left", .steps = {
+	  .may = "(all|some) 0 (all|some) (some|0); (0|some) left", .steps = {
 		{ START, WRITE, 1, 3 }, { END, .on = 0 }, { START, CLOSE, 1 }, { END, .on = 1 },
 		{ START, READ, 0, 3 }, { END, .on = 2 }, { START, READ, 0, 3 } } },
 	{ "the end comes while a read waits", A_PIPE, .left = 1,
@@ -49,18 +49,18 @@ static const struct script pipes[] = {
 	  .may = "0 EPIPE", .steps = {
 		{ START, CLOSE, 0 }, { END, .on = 0 }, { START, WRITE, 1, 3 } } },
 	{ "a write of more than a pipe holds", A_PIPE, .left = 1,
-	  .may = "(all|some) (all|some); (0|some) left", .steps = {
+	  .may = "some some; (0|some) left", .steps = {
 		{ START, WRITE, 1, 100000 }, { START, READ, 0, 100000 } } },
 	{ "a write that waits is cancelled", A_PIPE, .left = 1,
-	  .may = "(all|some) (ECANCELED|all|some); all left", .steps = {
+	  .may = "(all|some) (ECANCELED|some); all left", .steps = {
 		{ START, WRITE, 1, 65536 }, { END, .on = 0 }, { START, WRITE, 1, 65536 },
 		{ CANCEL, .on = 1 } } },
 	{ "a write is cancelled as there is room", A_PIPE, .left = 1,
-	  .may = "(all|some) (ECANCELED|all|some) (all|some); (0|some) left", .steps = {
+	  .may = "(all|some) (ECANCELED|all|some) some; (0|some) left", .steps = {
 		{ START, WRITE, 1, 65536 }, { END, .on = 0 }, { START, WRITE, 1, 65536 },
 		{ START, READ, 0, 100000 }, { CANCEL, .on = 1 } } },
 	{ "the reader goes while a write waits", A_PIPE,
-	  .may = "(all|some) (all|some|EPIPE) 0", .steps = {
+	  .may = "(all|some) (some|EPIPE) 0", .steps = {
 		{ START, WRITE, 1, 65536 }, { END, .on = 0 }, { START, WRITE, 1, 65536 },
 		{ START, CLOSE, 0 } } },
 	{ "two reads, data for one", A_PIPE, .left = 1,
@@ -141,7 +141,7 @@ static const struct script pairs[] = {
 	  .may = "(ECANCELED|0) 0; 0 left", .steps = {
 		{ START, RECV, 0, 3 }, { START, CLOSE, 1 }, { CANCEL, .on = 0 } } },
 	{ "the peer closes behind its data", A_PAIR, .left = 1,
-	  .may = "(all|some) 0 (all|some) (all|some|0); (0|some) left", .steps = {
+	  .may = "(all|some) 0 (all|some) (some|0); (0|some) left", .steps = {
 		{ START, SEND, 1, 3 }, { END, .on = 0 }, { START, CLOSE, 1 }, { END, .on = 1 },
 		{ START, RECV, 0, 3 }, { END, .on = 2 }, { START, RECV, 0, 3 } } },
 	{ "the peer closes with data unread", A_PAIR,
@@ -178,7 +178,7 @@ static const struct script pairs[] = {
 		{ START, RECV, 0, 3 }, { START, SHUTDOWN, 0, .flags = SHUT_RDWR },
 		{ CANCEL, .on = 0 } } },
 	{ "shutdown of both with data unread", A_PAIR, .left = 1,
-	  .may = "(all|some) 0 (all|some) (all|some|0); (0|some) left", .steps = {
+	  .may = "(all|some) 0 (all|some) (some|0); (0|some) left", .steps = {
 		{ START, SEND, 1, 3 }, { END, .on = 0 },
 		{ START, SHUTDOWN, 0, .flags = SHUT_RDWR }, { END, .on = 1 },
 		{ START, RECV, 0, 3 }, { END, .on = 2 }, { START, RECV, 0, 3 } } },
@@ -228,7 +228,7 @@ static const struct script connections[] = {
 		{ START, SEND, 0, 3 }, { END, .on = 0 }, { START, CLOSE, 1 }, { END, .on = 1 },
 		{ START, RECV, 0, 3 }, { END, .on = 2 }, { START, RECV, 0, 3 } } },
 	{ "the peer closes behind its data, ours unread", A_TCP,
-	  .may = "(all|some) (all|some) 0 (all|some) (all|some|ECONNRESET)", .steps = {
+	  .may = "(all|some) (all|some) 0 (all|some) (some|ECONNRESET)", .steps = {
 		{ START, SEND, 0, 3 }, { END, .on = 0 }, { START, SEND, 1, 3 }, { END, .on = 1 },
 		{ START, CLOSE, 1 }, { END, .on = 2 }, { START, RECV, 0, 3 }, { END, .on = 3 },
 		{ START, RECV, 0, 3 } } },
@@ -323,15 +323,6 @@ static const struct script listeners[] = {
 	{ "no descriptor for a connection that never comes", A_LISTENER,
 	  .may = "EMFILE", .steps = {
 		{ FILES }, { START, ACCEPT, 0 }, { SLEEP, .n = 2 }, { CANCEL, .on = 0 } } },
-	{ "not connected", A_LISTENER,
-	  .may = "(EINVAL ENOTCONN EINVAL 0 EINVAL ENOTCONN|"
-		 "ENOTCONN EPIPE EINVAL ENOTCONN ENOTCONN EPIPE)",
-	  .steps = {
-		{ START, RECV, 1, 3 }, { START, SEND, 1, 3 }, { START, ACCEPT, 1 },
-		{ START, SHUTDOWN, 1 }, { START, READ, 1, 3 }, { START, WRITE, 1, 3 } } },
-	{ "a listener is no connection", A_LISTENER,
-	  .may = "(EINVAL|ENOTCONN) (ENOTCONN|EPIPE) (EINVAL|EISCONN)", .steps = {
-		{ START, RECV, 0, 3 }, { START, SEND, 0, 3 }, { START, CONNECT, 0 } } },
 	{ "connected twice", A_LISTENER,
 	  .may = "0 EISCONN", .steps = {
 		{ START, CONNECT, 1 }, { END, .on = 0 }, { START, CONNECT, 1 } } },
@@ -341,9 +332,32 @@ static const struct script listeners[] = {
 		{ CANCEL, .on = 0 } } },
 };
 
+static const struct script unix_strangers[] = {
+	{ "not connected", A_LISTENER,
+	  .may = "EINVAL ENOTCONN EINVAL 0 EINVAL ENOTCONN", .steps = {
+		{ START, RECV, 1, 3 }, { START, SEND, 1, 3 }, { START, ACCEPT, 1 },
+		{ START, SHUTDOWN, 1 }, { START, READ, 1, 3 }, { START, WRITE, 1, 3 } } },
+	{ "a listener is no connection", A_LISTENER,
+	  .may = "EINVAL ENOTCONN EINVAL", .steps = {
+		{ START, RECV, 0, 3 }, { START, SEND, 0, 3 }, { START, CONNECT, 0 } } },
+};
+
+/* A shutdown(2) that fails has yet shut what it was asked to, and Linux does it by a thread: the read
+ * behind it may come before. */
+static const struct script tcp_strangers[] = {
+	{ "not connected", A_TCP_LISTENER,
+	  .may = "(ENOTCONN|0) EPIPE EINVAL ENOTCONN (ENOTCONN|0) EPIPE", .steps = {
+		{ START, RECV, 1, 3 }, { START, SEND, 1, 3 }, { START, ACCEPT, 1 },
+		{ START, SHUTDOWN, 1 }, { START, READ, 1, 3 }, { START, WRITE, 1, 3 } } },
+	{ "a listener is no connection", A_TCP_LISTENER,
+	  .may = "ENOTCONN EPIPE EISCONN", .steps = {
+		{ START, RECV, 0, 3 }, { START, SEND, 0, 3 }, { START, CONNECT, 0 } } },
+};
+
 START_TEST(listeners_are_as_on_linux)
 {
 	COMPARE(listeners);
+	COMPARE(unix_strangers);
 }
 END_TEST
 
@@ -356,12 +370,13 @@ START_TEST(listeners_for_tcp_are_as_on_linux)
 	for (i = 0; i < sizeof tcp / sizeof *tcp; i++)
 		tcp[i].scene = A_TCP_LISTENER;
 	COMPARE(tcp);
+	COMPARE(tcp_strangers);
 }
 END_TEST
 
 static const struct script files[] = {
 	{ "a file is read", A_FILE,
-	  .may = "(all|some) (all|some|0)", .steps = {
+	  .may = "(all|some) (some|0)", .steps = {
 		{ START, READ, 0, 10 }, { END, .on = 0 }, { START, READ, 0, 10 } } },
 	{ "a read of a file is cancelled", A_FILE,
 	  .may = "(ECANCELED|all|some)", .steps = {
@@ -372,10 +387,10 @@ static const struct script files[] = {
 	{ "an fsync is cancelled", A_FILE,
 	  .may = "(ECANCELED|0)", .steps = { { START, FSYNC, 0 }, { CANCEL, .on = 0 } } },
 	{ "a read at a place", A_FILE,
-	  .may = "(all|some) (all|some) 0", .steps = {
+	  .may = "some (all|some) 0", .steps = {
 		{ START, READ, 0, 10, 4 }, { START, READ, 0, 3, 7 }, { START, READ, 0, 3, 100 } } },
 	{ "a write behind the end", A_FILE, .steady = true,
-	  .may = "(all|some) 21 (all|some)", .steps = {
+	  .may = "all 21 all", .steps = {
 		{ START, WRITE, 0, 1, 20 }, { START, STATX, .path = "f" },
 		{ START, READ, 0, 1, 15 } } },
 	{ "an open is cancelled", A_FILE,
@@ -389,7 +404,7 @@ static const struct script files[] = {
 		{ START, OPEN, .path = "fifo" }, { START, STATX, .path = "fifo" },
 		{ CANCEL, .on = 0 }, { CANCEL, .on = 1 } } },
 	{ "names are changed and it is cancelled", A_FILE,
-	  .may = "(ECANCELED|0) (ECANCELED|0|ENOENT) (ECANCELED|0|ENOENT)", .steps = {
+	  .may = "(ECANCELED|0) (ECANCELED|0) (ECANCELED|0|ENOENT)", .steps = {
 		{ START, MKDIR, .path = "d" }, { CANCEL, .on = 0 }, { END, .on = 0 },
 		{ START, RENAME, .path = "f", .to = "g" }, { CANCEL, .on = 1 }, { END, .on = 1 },
 		{ START, UNLINK, .path = "g" }, { CANCEL, .on = 2 } } },
