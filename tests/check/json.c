@@ -181,6 +181,21 @@ START_TEST(a_task_says_what_it_waits_for_and_all_its_frames)
 }
 END_TEST
 
+START_TEST(a_task_that_nobody_wrote_down_says_only_what_it_waits_for)
+{
+	struct gets frame = { 0 };
+
+	begin();
+	ck_assert_int_eq(weir_spawn(weir_loop_group(loop), gets, &frame, sizeof frame, NULL, NULL),
+			 0);
+	weir_loop_dispatch(loop);
+	ck_assert_json(dump());
+	ck_says("\"for\":\"chan recv\"");
+	ck_assert_ptr_null(strstr(dump(), "\"spawned\""));
+	end();
+}
+END_TEST
+
 START_TEST(a_select_says_its_arms)
 {
 	begin();
@@ -229,6 +244,7 @@ END_TEST
 TESTS("json",
       a_loop_without_tasks_is_an_empty_list,
       a_task_says_what_it_waits_for_and_all_its_frames,
+      a_task_that_nobody_wrote_down_says_only_what_it_waits_for,
       a_select_says_its_arms,
       what_json_does_not_allow_in_a_string_is_escaped,
       a_dump_longer_than_the_buffer_is_whole,

@@ -188,6 +188,26 @@ START_TEST(with_check_a_descriptor_is_told_with_who_opened_it)
 }
 END_TEST
 
+START_TEST(of_many_descriptors_each_is_told_whatever_its_number)
+{
+	enum { MANY = 200 };
+	char text[64];
+	int fds[MANY], i;
+
+	begin();
+	for (i = 0; i < MANY; i++) {
+		ck_assert_int_eq(weir_run(loop, opens), 0);
+		fds[i] = opened;
+	}
+	ck_assert_leaks(MANY);
+	for (i = 0; i < MANY; i++) {
+		snprintf(text, sizeof text, "descriptor %d, opened by opens ", fds[i]);
+		ck_said(text);
+		close(fds[i]);
+	}
+}
+END_TEST
+
 START_TEST(without_check_descriptors_are_not_counted)
 {
 	loop = test_loop_conf(&(struct weir_loop_conf){ .seed = 1 });
@@ -205,4 +225,5 @@ TESTS("leaks",
       open_ports_are_told,
       with_check_objects_that_are_not_finished_are_told_with_name_and_place,
       with_check_a_descriptor_is_told_with_who_opened_it,
+      of_many_descriptors_each_is_told_whatever_its_number,
       without_check_descriptors_are_not_counted)

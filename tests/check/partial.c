@@ -505,6 +505,70 @@ START_TEST(tasks_that_join_each_other_are_told)
 }
 END_TEST
 
+static struct weir_group narrow;	/* one task at a time */
+
+struct needs_a_place { struct weir_frame co; int rc; };
+
+static WEIR_CO(needs_a_place, self, op)
+{
+	WEIR_TRY(self->rc, out, weir_group_slot(op, &narrow));
+	weir_group_unhold(&narrow);
+out:
+	WEIR_RETURN(self->rc);
+}
+WEIR_END
+
+static void begin_narrow(void)
+{
+	begin_with(0, 0);
+	weir_group_init(&narrow, &group.ctx, NULL);
+	weir_group_limit(&narrow, 1);
+}
+
+struct wait_narrow { struct weir_frame co; };
+
+static WEIR_CO(wait_narrow, self, op)
+{
+	int rc;
+
+	WEIR_AWAIT(rc, weir_group_wait(op, &narrow));
+	WEIR_RETURN(rc == -ECANCELED ? 0 : rc);
+}
+WEIR_END
+
+static void end_narrow(void)
+{
+	weir_group_cancel(&group, 0);
+	ck_assert_int_eq(weir_run(loop, wait_narrow), 0);
+	weir_group_fini(&narrow);
+	end();
+}
+
+START_TEST(who_waits_for_a_place_that_a_stuck_task_has_is_told)
+{
+	begin_narrow();
+	ck_assert_int_eq(weir_go(&narrow, needs_a_place), 0);	/* waits for its own place */
+	ck_assert_int_eq(weir_go(&group, needs_a_place), 0);
+	run_a_while();
+	ck_said("weir: partial deadlock: 2 of 3 tasks can never go on\n");
+	ck_said("  task 3 waits for task 3, which is in the group made at partial.c:");
+	ck_said(" waits for: group slot\n     the group made at partial.c:");
+	ck_said(": 1 task left, limit 1\n       task 3 is in it\n");
+	end_narrow();
+}
+END_TEST
+
+START_TEST(a_place_that_someone_alive_has_is_worth_waiting_for)
+{
+	begin_narrow();
+	ck_assert_int_eq(weir_go(&narrow, naps, .times = 10), 0);
+	ck_assert_int_eq(weir_go(&group, needs_a_place), 0);
+	run_a_while();
+	ck_said_nothing();
+	end_narrow();
+}
+END_TEST
+
 /* ---- the call ---- */
 
 START_TEST(without_check_the_call_says_that_it_cannot_tell)
@@ -568,6 +632,8 @@ TESTS("partial",
       readers_of_a_channel_that_is_nobodys_frame_may_wait_for_ever,
       a_deadline_ends_a_wait,
       tasks_that_join_each_other_are_told,
+      who_waits_for_a_place_that_a_stuck_task_has_is_told,
+      a_place_that_someone_alive_has_is_worth_waiting_for,
       without_check_the_call_says_that_it_cannot_tell,
       a_note_for_which_there_is_no_memory_changes_nothing_but_the_report,
       a_thousand_who_wait_in_line_are_searched_in_no_time)

@@ -7,6 +7,7 @@
  * them.  There is one write and one read in the text, so three races at most.
  */
 #include <string.h>
+#include <unistd.h>
 
 #include "harness.h"
 #include "weir.h"
@@ -29,6 +30,7 @@ struct program {
 	int races;
 	unsigned cap;			/* of the channel */
 	unsigned permits;
+	bool shared;			/* the semaphore, with other loops */
 	int limit;			/* of the group; 0: none */
 };
 
@@ -145,16 +147,24 @@ out:
 }
 WEIR_END
 
+static int permits(struct weir_loop *loop, int *fd)
+{
+	if (!program->shared)
+		return weir_sem_init(&sem, loop, program->permits);
+	*fd = weir_sem_shared_fd(program->permits);
+	return *fd < 0 ? *fd : weir_sem_init_shared(&sem, loop, *fd);
+}
+
 static int body(struct weir_loop *loop, void *arg)
 {
 	struct weir_after after;
-	int rc;
+	int rc, fd = -1;
 
 	program = arg;
 	weir_shared_init(&region, loop);
 	rc = weir_chan_init(&ch, loop, program->cap);
 	rc = rc ? rc : weir_chan_init(&never, loop, 0);
-	rc = rc ? rc : weir_sem_init(&sem, loop, program->permits);
+	rc = rc ? rc : permits(loop, &fd);
 	rc = rc ? rc : weir_port_new(&port, loop);
 	if (rc)
 		return rc;
@@ -172,6 +182,8 @@ static int body(struct weir_loop *loop, void *arg)
 	weir_chan_fini(&never);
 	weir_chan_fini(&ch);
 	weir_shared_fini(&region);
+	if (fd >= 0)
+		close(fd);
 	return rc;
 }
 
@@ -327,6 +339,15 @@ START_TEST(accesses_outside_of_a_semaphore_race)
 {
 	ck_assert_program((struct program){ { "12", "aryweyw", "arywe" },
 					    .permits = 1, .races = 2 });
+}
+END_TEST
+
+START_TEST(a_permit_from_another_loop_comes_after_all_that_was_done_before)
+{
+	ck_assert_program((struct program){ { "12", "wae", "yaew" },
+					    .permits = 1, .shared = true });
+	ck_assert_program((struct program){ { "12", "yw", "aew" },
+					    .permits = 1, .shared = true, .races = 1 });
 }
 END_TEST
 
@@ -516,6 +537,7 @@ TESTS("races",
       accesses_under_a_semaphore_are_ordered,
       what_a_task_does_in_the_step_of_its_release_is_ordered_too,
       accesses_outside_of_a_semaphore_race,
+      a_permit_from_another_loop_comes_after_all_that_was_done_before,
       a_cancel_brings_along_what_was_done_before_it,
       messages_and_callbacks_bring_along_what_was_done_before_them,
       a_pipe_is_no_order_unless_it_is_said,

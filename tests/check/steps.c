@@ -76,6 +76,19 @@ START_TEST(a_first_step_is_told_with_who_spawned_it)
 }
 END_TEST
 
+START_TEST(a_first_step_of_a_task_that_nobody_wrote_down_is_told_too)
+{
+	struct computes frame = { .ns = LIMIT, .at_once = true };
+
+	begin(&(struct weir_loop_conf){ .stall = LIMIT });
+	ck_assert_int_eq(weir_spawn(weir_loop_group(loop), computes, &frame, sizeof frame, NULL,
+				    NULL), 0);
+	ck_assert_int_eq(weir_loop_run(loop), 0);
+	ck_said(" ms in the first step of a task\n");
+	test_loop_free(loop);
+}
+END_TEST
+
 START_TEST(a_step_below_the_limit_is_not_told)
 {
 	begin(&(struct weir_loop_conf){ .stall = WEIR_HOUR });
@@ -217,6 +230,7 @@ END_TEST
 TESTS("steps",
       a_step_that_holds_the_loop_is_told_with_the_await_it_came_from,
       a_first_step_is_told_with_who_spawned_it,
+      a_first_step_of_a_task_that_nobody_wrote_down_is_told_too,
       a_step_below_the_limit_is_not_told,
       a_signal_has_all_tasks_told,
       the_handler_is_the_programs_again_after_the_last_loop,
