@@ -177,7 +177,7 @@ check: all tests	## runs every test
 	@BUILD='$B' WRAP='$(WRAP)' CK_TIMEOUT_MULTIPLIER=1$(SLOW) tests/run -j $(JOBS) -t 60$(SLOW) \
 		$(if $(CHECK),-k '$(CHECK)') $(TESTS:%.c=$B/%) $(SCRIPTS)
 
-# A child that ends by _exit() writes its counts, too: see tests/harness.c.
+# A child that ends by _exit() writes its counts, too: see tests/harness.c; and test_some() is a tenth.
 COVERAGE = CC=gcc BUILD=$(BUILD)/coverage CFLAGS='-O0 -g --coverage -fprofile-update=atomic' \
 	TEST_LDFLAGS='-Wl,--wrap=_exit -u __gcov_dump' SLOW=0 SCRIPTS=
 coverage:	## which lines and branches of runtime/ the tests run: at least 95 and 85 %
@@ -222,6 +222,7 @@ check-all:	## and with every compiler, sanitizer and lint
 	$(call again,thread,check CC=gcc SAN=thread WRAP='$(FIXED_ADDRESSES)' SCRIPTS=tests/explore/run)
 	$(call again,valgrind,check CC=gcc BUILD=$(BUILD)/gcc WERROR=1 WRAP='$(VALGRIND)' SCRIPTS=)
 	$(call again,models,models NO_SKIP=1)
+	$(call again,coverage,coverage)
 	$(call again,lint,lint)
 	@[ ! -e $(BUILD)/failed ] || { echo "failed with: $$(paste -s -d, $(BUILD)/failed)"; exit 1; }
 

@@ -56,7 +56,7 @@ bool test_fail_alloc(unsigned n);
 /* Blocks of memory that are allocated now. */
 long test_blocks(void);
 
-/* n; where everything is slower, under valgrind or a sanitizer, a tenth of that. */
+/* n; where everything is slower, under valgrind, a sanitizer or gcov, a tenth of that. */
 unsigned test_some(unsigned n);
 
 /* valgrind keeps RLIMIT_NOFILE to itself: the kernel goes on as before. */
