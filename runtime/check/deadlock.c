@@ -176,7 +176,8 @@ static unsigned tell_stuck(struct weir_search *s, bool anew)
 	}
 	if (!n || !news)
 		return n;
-	weir_fault_(s->loop, "weir: partial deadlock: %u of %zu tasks can never go on", n, s->tasks);
+	weir_fault_(s->loop, "weir: partial deadlock: %u of %zu tasks can never go on", n,
+		    s->tasks);
 	tell_circles(&t);
 	for (i = 0; i < s->tasks; i++) {
 		struct weir_task_note *task = s->task[i];

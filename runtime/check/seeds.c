@@ -4,7 +4,8 @@
  *
  * The seeds run one after the other in a child process, which says in shared memory where it is and
  * what the loop reported; so whatever ends it, the parent knows the seed and says how to run it
- * again.
+ * again.  LeakSanitizer stops the world and takes its time, so it looks once for a number of seeds,
+ * and only if there is a leak are those run again one by one.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,6 +30,8 @@
 #define SECONDS_MAX	86400u
 #define TWICE_DEFAULT	10u
 #define REPORT_BYTES	16384u	/* of one seed; more is cut off */
+#define COMMAND_BYTES	16384u
+#define LEAK_CHECKS	32u	/* LeakSanitizer's, of which each takes 10 ms; a few more at most */
 
 struct run {	/* in memory that parent and child share */
 	struct weir_check_conf conf;
@@ -37,6 +41,8 @@ struct run {	/* in memory that parent and child share */
 	volatile bool said;		/* what was wrong */
 	volatile bool finished;		/* all seeds */
 	bool trace;
+	unsigned batch;			/* after so many seeds, a look for leaked memory */
+	unsigned suspects;		/* seeds from conf.first on, of which one has leaked some */
 	size_t len;
 	char report[REPORT_BYTES];
 };
@@ -59,21 +65,45 @@ static void trace(void *arg, const char *text)
 	fprintf(stderr, "%s\n", text);
 }
 
-/* The program's own command line, as far as it fits. */
+/* A word of a command, as the shell will read it. */
+static void say_word(const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				    "_-+./:=@%";
+
+	if (*word && !word[strspn(word, plain)]) {
+		fputs(word, stderr);
+		return;
+	}
+	putc('\'', stderr);
+	for (; *word; word++)
+		if (*word == '\'')
+			fputs("'\\''", stderr);
+		else
+			putc(*word, stderr);
+	putc('\'', stderr);
+}
+
+/* The program's own command line, to be run where it was.  What is too long for us is cut. */
 static void say_command(const struct run *r)
 {
-	char line[4096];
+	char words[COMMAND_BYTES + 1];
+	const char *word = words;
 	int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? 0 : read(fd, line, sizeof line - 1), i;
+	ssize_t n = fd < 0 ? 0 : read(fd, words, COMMAND_BYTES);
 
 	if (fd >= 0)
 		close(fd);
-	for (i = 0; i + 1 < n; i++)
-		if (!line[i])
-			line[i] = ' ';
-	line[n < 0 ? 0 : n] = '\0';
-	fprintf(stderr, "weir: check: to run it again: WEIR_SEED=%s:%llu %s\n", r->name,
-		(unsigned long long)r->at, line);
+	words[n > 0 ? n : 0] = '\0';
+	fputs("weir: check: to run it again: WEIR_SEED=", stderr);
+	say_word(r->name);
+	fprintf(stderr, ":%llu", (unsigned long long)r->at);
+	for (; word < words + n; word += strlen(word) + 1) {
+		putc(' ', stderr);
+		say_word(word);
+	}
+	fputs(n == COMMAND_BYTES ? " ...\n" : "\n", stderr);
 }
 
 __attribute__((format(printf, 2, 3)))
@@ -161,13 +191,38 @@ static int run_seed(struct run *r, uint64_t seed, bool twice)
 	return rc == 0 && hash != again ? fail(r, "a second run of it is another run") : rc;
 }
 
+int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
+
+static bool leaked(void)
+{
+	return __lsan_do_recoverable_leak_check && __lsan_do_recoverable_leak_check();
+}
+
+/* Memory was leaked by one of n seeds, the last of which has just been run. */
+static int suspect(struct run *r, unsigned n)
+{
+	if (n == 1)
+		return fail(r, "memory has leaked");
+	r->conf.first = r->at - (n - 1);
+	r->suspects = n;
+	r->said = true;
+	return 1;
+}
+
 static int run_all(struct run *r)
 {
-	unsigned i;
+	bool mine = !leaked();	/* what is found later is */
+	unsigned i, n = 0;
 	int rc = 0;
 
-	for (i = 0; i < r->conf.seeds && rc == 0; i++)
+	for (i = 0; i < r->conf.seeds && rc == 0; i++) {
 		rc = run_seed(r, r->conf.first + i, i % r->conf.twice == 0);
+		if (rc || (++n < r->batch && i + 1 < r->conf.seeds))
+			continue;
+		if (mine && leaked())
+			rc = suspect(r, n);
+		n = 0;
+	}
 	return rc;
 }
 
@@ -175,7 +230,6 @@ static int run_all(struct run *r)
 
 /* What else exit() would do; handlers that the program has set up are the parent's to run. */
 void __gcov_dump(void) __attribute__((weak));
-void __lsan_do_leak_check(void) __attribute__((weak));
 
 static _Noreturn void child(struct run *r)
 {
@@ -183,17 +237,16 @@ static _Noreturn void child(struct run *r)
 
 	r->finished = true;
 	fflush(NULL);
-	if (__lsan_do_leak_check && rc == 0)
-		__lsan_do_leak_check();
 	if (__gcov_dump)
 		__gcov_dump();
 	_exit(rc);
 }
 
-/* Waits for fd to be closed by the child's end, for as long as seeds go by.  False: they do not. */
-static bool goes_on(const struct run *r, int fd)
+/* Waits for the child to end, for as long as seeds go by.  Not for the end of a file that it has
+ * open: what it forks, and leaves, has that too.  False: they do not go by. */
+static bool goes_on(const struct run *r, int pidfd)
 {
-	struct pollfd p = { .fd = fd };
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
 	uint64_t seed;
 	int n;
 
@@ -204,52 +257,90 @@ static bool goes_on(const struct run *r, int fd)
 	return n > 0;
 }
 
+/* What waitpid(2) says, or UNKNOWN: the program ignores SIGCHLD, or was quicker. */
+#define UNKNOWN (-1)
+static int status_of(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return UNKNOWN;
+	return status;
+}
+
 static int judge(struct run *r, int status)
 {
-	if (r->said || (status == 0 && r->finished))
+	if (r->said || ((status == 0 || status == UNKNOWN) && r->finished))
 		return r->said;
+	if (status == UNKNOWN)
+		return fail(r, "the process has ended");
 	if (WIFEXITED(status))
 		return fail(r, "the process has ended, with %d", WEXITSTATUS(status));
 	return fail(r, "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
 }
 
-static int parent(struct run *r, pid_t pid, int fd)
+/* pidfd: -1 if the child has ended and nothing is left of it. */
+static int parent(struct run *r, pid_t pid, int pidfd)
 {
-	bool hangs = !goes_on(r, fd);
+	bool hangs = pidfd >= 0 && !goes_on(r, pidfd);
 	int status, rc;
 
 	if (hangs)
-		kill(pid, SIGKILL);
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
+		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+	status = status_of(pid);
 	if (hangs)
 		rc = fail(r, "nothing moved for %u seconds", r->conf.seconds);
 	else
 		rc = judge(r, status);
-	if (rc)
+	if (rc && !r->suspects)
 		say_command(r);
 	return rc;
 }
 
+/* The child has the descriptors that this process has, and no more: a seed that is run again finds
+ * the same ones free. */
 static int run_in_child(struct run *r)
 {
-	int fds[2], rc;
+	int pidfd, rc;
 	pid_t pid;
 
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return -errno;
 	fflush(NULL);
 	pid = fork();
-	if (pid == 0) {
-		close(fds[0]);
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
 		child(r);
+	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (pidfd < 0 && errno != ESRCH) {
+		rc = -errno;
+		kill(pid, SIGKILL);
+		status_of(pid);
+		return rc;
 	}
-	rc = -errno;
-	close(fds[1]);
-	if (pid > 0)
-		rc = parent(r, pid, fds[0]);
-	close(fds[0]);
+	rc = parent(r, pid, pidfd);
+	if (pidfd >= 0)
+		close(pidfd);
+	return rc;
+}
+
+/* Another child runs them again, with a look for leaks after each. */
+static int run_suspects(struct run *r)
+{
+	int rc;
+
+	fprintf(stderr, "weir: check: %s: memory has leaked in seeds %llu to %llu; which one?\n",
+		r->name, (unsigned long long)r->conf.first, (unsigned long long)r->at);
+	r->conf.seeds = r->suspects;
+	r->suspects = 0;
+	r->batch = 1;
+	r->said = r->finished = false;
+	rc = run_in_child(r);
+	if (rc == 0) {
+		rc = fail(r, "memory has leaked, but in none of the last %u seeds alone",
+			  r->conf.seeds);
+		say_command(r);
+	}
 	return rc;
 }
 
@@ -319,14 +410,18 @@ int weir_check_run_(weir_check_body *body, const char *name, const struct weir_c
 	r->body = body;
 	r->name = name;
 	r->trace = number("WEIR_TRACE", 0);
+	r->batch = 1 + r->conf.seeds / LEAK_CHECKS;
 	if (one_seed(r->name, &seed)) {
 		rc = run_seed(r, seed, !r->trace);
 	} else if (in_process()) {
+		r->batch = 1;
 		rc = run_all(r);
 		if (rc)
 			say_command(r);
 	} else {
 		rc = run_in_child(r);
+		if (r->suspects)
+			rc = run_suspects(r);
 	}
 	munmap(r, sizeof *r);
 	return rc;

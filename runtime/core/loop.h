@@ -118,8 +118,8 @@ const struct weir_point *weir_task_last_point_(const struct weir_task *t);
 void weir_report_(struct weir_loop *loop, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* The first line of what the program has done wrong, though it may have had no error for it: misuse,
- * a race, a partial deadlock.  Is counted also if nobody hears of it. */
+/* The first line of what the program has done wrong, though it may have had no error for it:
+ * misuse, a race, a partial deadlock.  Is counted also if nobody hears of it. */
 void weir_fault_(struct weir_loop *loop, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

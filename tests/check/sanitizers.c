@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "check/tool_kit.h"
+#include "core/loop.h"
 
 #ifdef ASAN
 
@@ -65,6 +66,36 @@ static void read_past_the_end(void)
 	read_into(4 * SIZE, false);
 }
 
+static void *kept;	/* in sight of the sanitizer */
+
+static int loses(struct weir_loop *loop, void *arg)
+{
+	(void)arg;
+	free(kept);
+	kept = malloc(SIZE);
+	if (loop->conf.seed == 42)
+		kept = NULL;
+	return 0;
+}
+
+static int loses_in_any_seed(struct weir_loop *loop, void *arg)
+{
+	(void)arg;
+	if (loop->conf.seed >= 42)
+		kept = malloc(SIZE);
+	return 0;
+}
+
+static void lose_some_in_one_seed(void)
+{
+	_exit(weir_check_run(loses, .seeds = 100));
+}
+
+static void lose_some_in_seeds(void)
+{
+	_exit(weir_check_run(loses_in_any_seed, .seeds = 50));
+}
+
 START_TEST(memory_that_was_freed_while_the_kernel_had_it_is_seen_when_the_op_ends)
 {
 	ck_seen(read_into_freed_memory, "heap-use-after-free");
@@ -77,7 +108,23 @@ START_TEST(a_buffer_that_is_shorter_than_its_length_is_seen_when_the_op_begins)
 }
 END_TEST
 
+START_TEST(memory_that_a_seed_loses_is_that_seeds)
+{
+	ck_seen(lose_some_in_one_seed, "weir: check: loses: memory has leaked in seeds 41 to 44;");
+	ck_seen(lose_some_in_one_seed, "weir: check: loses: seed 42: memory has leaked\n");
+	ck_seen(lose_some_in_one_seed, "run it again: WEIR_SEED=loses:42 ");
+}
+END_TEST
+
+START_TEST(the_first_seed_that_loses_memory_is_named)
+{
+	ck_seen(lose_some_in_seeds, "loses_in_any_seed: seed 43: memory has leaked\n");
+}
+END_TEST
+
 TESTS("sanitizers",
+      memory_that_a_seed_loses_is_that_seeds,
+      the_first_seed_that_loses_memory_is_named,
       memory_that_was_freed_while_the_kernel_had_it_is_seen_when_the_op_ends,
       a_buffer_that_is_shorter_than_its_length_is_seen_when_the_op_begins)
 

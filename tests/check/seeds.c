@@ -19,6 +19,7 @@ static char said[1 << 14];
 /* A body that is told which seed it runs cannot be had: it counts them. */
 struct tally {
 	unsigned runs;
+	unsigned number;	/* of a descriptor */
 	unsigned heard;		/* lines, by its own reporter */
 	unsigned bad;		/* the run in which it misbehaves, from 1; 0: in none */
 };
@@ -334,6 +335,85 @@ START_TEST(a_deadlock_is_told_with_its_stacks)
 }
 END_TEST
 
+/* ---- the process in which they run ---- */
+
+START_TEST(a_name_that_the_shell_would_take_apart_is_quoted)
+{
+	begin(1);
+	ck_assert_int_eq(check(&ten, naps, "all['o'] & sundry"), 1);
+	check_says("again: WEIR_SEED='all['\\''o'\\''] & sundry':1 ");
+}
+END_TEST
+
+static int tie[2];	/* a pipe */
+
+/* What it forks stays, with all descriptors that it has, until the test lets go of the pipe. */
+static int begets(struct weir_loop *loop, void *arg)
+{
+	(void)arg;
+	if (is_bad() && fork() == 0) {
+		char c;
+
+		close(tie[1]);
+		_exit(read(tie[0], &c, 1) != 0);
+	}
+	return nap(loop, 0);
+}
+
+START_TEST(children_of_a_body_do_not_keep_the_run_from_its_end)
+{
+	begin(SEED_5);
+	ck_assert_int_eq(pipe(tie), 0);
+	ck_assert_int_eq(check(&ten, begets, "begets"), 0);
+	ck_assert_uint_eq(tally->runs, 11);
+	close(tie[1]);
+	close(tie[0]);
+}
+END_TEST
+
+START_TEST(a_program_that_ignores_the_end_of_children_is_told_as_much_as_there_is)
+{
+	begin(SEED_5);
+	signal(SIGCHLD, SIG_IGN);
+	ck_assert_int_eq(check(&ten, aborts, "aborts"), 1);
+	check_says("aborts: seed 5: the process has ended\n");
+	tally->runs = 0;
+	ck_assert_int_eq(check(&ten, naps, "naps"), 1);
+	check_says("naps: seed 5: returned -71 (Protocol error)");
+	tally->bad = 0;
+	ck_assert_int_eq(check(&ten, naps, "naps"), 0);
+	signal(SIGCHLD, SIG_DFL);
+}
+END_TEST
+
+static int numbers(struct weir_loop *loop, void *arg)
+{
+	int fd[2], rc = weir_sim_socketpair(loop, fd);
+
+	(void)arg;
+	if (rc < 0)
+		return rc;
+	tally->number = (unsigned)fd[1];
+	weir_sim_close(loop, fd[1]);
+	weir_sim_close(loop, fd[0]);
+	return 0;
+}
+
+START_TEST(descriptors_have_the_same_numbers_when_a_seed_is_run_again)
+{
+	unsigned number;
+
+	begin(0);
+	ck_assert_int_eq(check(&ten, numbers, "numbers"), 0);
+	number = tally->number;
+	ck_assert_uint_gt(number, 0);
+	setenv("WEIR_SEED", "numbers:10", 1);
+	ck_assert_int_eq(check(&ten, numbers, "numbers"), 0);
+	ck_assert_uint_eq(tally->number, number);
+	unsetenv("WEIR_SEED");
+}
+END_TEST
+
 /* ---- what a loop reports and no call has returned ---- */
 
 WEIR_CHAN(ints, int);
@@ -533,4 +613,8 @@ TESTS("seeds", every_seed_is_run_and_the_first_one_twice,
       a_seed_in_which_a_partial_deadlock_is_reported_fails,
       a_seed_in_which_an_object_is_not_finished_fails,
       a_body_with_its_own_reporter_may_expect_them,
+      a_name_that_the_shell_would_take_apart_is_quoted,
+      children_of_a_body_do_not_keep_the_run_from_its_end,
+      a_program_that_ignores_the_end_of_children_is_told_as_much_as_there_is,
+      descriptors_have_the_same_numbers_when_a_seed_is_run_again,
       on_linux_a_body_runs_with_a_virtual_clock)

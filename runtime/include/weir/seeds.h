@@ -22,6 +22,10 @@
  *	weir: check: body: seed 17: returned -32 (Broken pipe)
  *	weir: check: to run it again: WEIR_SEED=body:17 ./my_test
  *
+ * Memory that was leaked is looked for only in a program built with LeakSanitizer, and not if the
+ * program has leaked some before.  That takes time, so it is done after each 32nd part of the
+ * seeds, and if some was leaked, those are run again to name the one.
+ *
  * There, WEIR_TRACE=1 writes down everything that the kernel did.  WEIR_SEEDS=n makes it n seeds
  * in place of conf.seeds, and WEIR_FIRST=n the first one n.
  */
@@ -52,9 +56,10 @@ struct weir_check_conf {	/* zero is the default, everywhere */
 
 typedef int weir_check_body(struct weir_loop *loop, void *arg);
 
-/* Fields of the conf by name: weir_check_run(body, .arg = me, .seeds = 1000).  Not within a loop;
- * the body runs in a child process, but for WEIR_SEED.  Results: 0; 1 a seed failed; -errno it
- * could not be run. */
+/* Fields of the conf by name: weir_check_run(body, .arg = me, .seeds = 1000).  Not within a loop.
+ * The body runs in a child process, or with WEIR_SEED, or CK_FORK=no as for libcheck, in this one;
+ * with the same descriptors open.  If the program ignores SIGCHLD, it is not known how the child
+ * has ended.  Results: 0; 1 a seed failed; -errno it could not be run. */
 #define weir_check_run(body, ...)	\
 	weir_check_run_((body), #body, &(const struct weir_check_conf){ __VA_ARGS__ })
 
