@@ -192,7 +192,7 @@ soak: all tests	## everything at once, over SEEDS simulated kernels that are sou
 
 KERNELS ?= 3
 seeds: all tests	## the tests of the rooms above the kernel, on KERNELS simulated ones
-	@BUILD='$B' tests/seeds $(KERNELS) $(TESTS:%.c=$B/%)
+	@BUILD='$B' CK_TIMEOUT_MULTIPLIER=5 tests/seeds $(KERNELS) $(TESTS:%.c=$B/%)
 
 flakes: all tests	## the test programs RUNS times on one core, then RUNS times on busy ones
 	@BUILD='$B' tests/flakes $(or $(RUNS),100) $(if $(CHECK),-k '$(CHECK)') $(TESTS:%.c=$B/%)
