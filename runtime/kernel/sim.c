@@ -290,6 +290,15 @@ static bool may_poll(const struct sim *s, const struct sim_req *r)
 		(r->sqe.len || r->sqe.opcode == IORING_OP_ACCEPT);
 }
 
+/* The count of a timerfd is one thing, and so may be 8 bytes to or from a descriptor of Linux's: an
+ * eventfd's. */
+static bool may_cut(const struct sim *s, const struct sim_req *r)
+{
+	return r->sqe.len > 1 && (fills(&r->sqe) || reads(&r->sqe)) &&
+		weir_sim_expiry_(s, r) == WEIR_FOREVER &&
+		!(r->sqe.len == sizeof(eventfd_t) && weir_sim_foreign_(s, r));
+}
+
 /* Called once the effect is due. */
 static int perform(struct sim *s, struct sim_req *r)
 {
@@ -306,8 +315,7 @@ static int perform(struct sim *s, struct sim_req *r)
 			return res;
 	}
 	check_untouched(s, r);
-	if (!r->internal && r->sqe.len > 1 && (fills(&r->sqe) || reads(&r->sqe)) &&
-	    weir_sim_expiry_(s, r) == WEIR_FOREVER && sim_chance(s, s->cut)) {
+	if (!r->internal && may_cut(s, r) && sim_chance(s, s->cut)) {
 		s->stats.cut++;
 		r->sqe.len = 1 + (unsigned)sim_below(s, r->sqe.len - 1);
 	}
