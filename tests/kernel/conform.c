@@ -342,8 +342,8 @@ static const struct script unix_strangers[] = {
 		{ START, RECV, 0, 3 }, { START, SEND, 0, 3 }, { START, CONNECT, 0 } } },
 };
 
-/* A shutdown(2) that fails has yet shut what it was asked to, and Linux does it by a thread: the read
- * behind it may come before. */
+/* A shutdown(2) that fails has yet shut what it was asked to, and Linux does it by a thread: the
+ * read behind it may come before. */
 static const struct script tcp_strangers[] = {
 	{ "not connected", A_TCP_LISTENER,
 	  .may = "(ENOTCONN|0) EPIPE EINVAL ENOTCONN (ENOTCONN|0) EPIPE", .steps = {
@@ -560,6 +560,28 @@ START_TEST(timers_are_as_on_linux)
 }
 END_TEST
 
+/* One read takes all that was written, however often; of a semaphore, one. */
+static const struct script eventfds[] = {
+	{ "writes to an eventfd are one to who reads", AN_EVENTFD,
+	  .may = "all all more ECANCELED", .steps = {
+		{ START, WRITE, 0, 8 }, { START, WRITE, 0, 8 }, { END, .on = 0 }, { END, .on = 1 },
+		{ START, COUNT, 0 }, { END, .on = 2 }, { START, COUNT, 0 }, { CANCEL, .on = 3 } } },
+	{ "a read of an eventfd is cancelled as it is written to", AN_EVENTFD,
+	  .may = "(ECANCELED all (more|ECANCELED)|more all ECANCELED)", .steps = {
+		{ START, COUNT, 0 }, { START, WRITE, 0, 8 }, { CANCEL, .on = 0 },
+		{ END, .on = 0 }, { END, .on = 1 }, { START, COUNT, 0 }, { CANCEL, .on = 2 } } },
+	{ "a semaphore gives one at a time", A_SEMAPHORE,
+	  .may = "1 1 ECANCELED", .steps = {
+		{ START, COUNT, 0 }, { END, .on = 0 }, { START, COUNT, 0 }, { END, .on = 1 },
+		{ START, COUNT, 0 }, { CANCEL, .on = 2 } } },
+};
+
+START_TEST(eventfds_are_as_on_linux)
+{
+	COMPARE(eventfds);
+}
+END_TEST
+
 TESTS("conform", pipes_are_as_on_linux, socket_pairs_are_as_on_linux, connections_are_as_on_linux,
       listeners_are_as_on_linux, listeners_for_tcp_are_as_on_linux, files_are_as_on_linux,
-      paths_are_as_on_linux, timers_are_as_on_linux)
+      paths_are_as_on_linux, timers_are_as_on_linux, eventfds_are_as_on_linux)

@@ -8,9 +8,9 @@
  *
  * Linux is asked LINUX_RUNS times, the simulation with many seeds.  What Linux was seen to do
  * the simulation must do with some seed; what the simulation does must be in the script's list of
- * what Linux may do, by the manual pages and the table of cancels, seen or not.  And each alternative
- * in that list must come out with some seed: so what Linux does only rarely, on a busy machine, is
- * there before it is first seen.
+ * what Linux may do, by the manual pages and the table of cancels, seen or not.  And each
+ * alternative in that list must come out with some seed: so what Linux does only rarely, on a busy
+ * machine, is there before it is first seen.
  */
 #ifndef CONFORM_KIT_H
 #define CONFORM_KIT_H
@@ -64,7 +64,7 @@ struct step {
 
 enum scene {
 	BARE, A_PIPE, A_PAIR, A_TCP, A_LISTENER, A_TCP_LISTENER, A_FILE, A_TIMER, A_SLOW_TIMER,
-	AN_EVENTFD, A_DIRECTORY, A_FIFO
+	AN_EVENTFD, A_SEMAPHORE, A_DIRECTORY, A_FIFO
 };
 
 struct script {
@@ -202,6 +202,9 @@ static inline void make_scene(enum scene scene)
 		break;
 	case AN_EVENTFD:	/* Linux's in both */
 		stage.fds[0] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		break;
+	case A_SEMAPHORE:	/* with two permits */
+		stage.fds[0] = eventfd(2, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
 		break;
 	case A_FIFO:
 		make_fifo();
@@ -469,12 +472,21 @@ static inline uint64_t nap(const struct step *s)
 	return (uint64_t)s->n * (stage.simulated ? WEIR_S : WEIR_MS);
 }
 
+/* A yield does not let the kernel see what was submitted, and this does.  Virtual time stands still
+ * while a task waits for a descriptor of Linux's, as eventfds are. */
+static inline struct weir_op *enter(struct weir_op *op, enum scene scene)
+{
+	if (scene == AN_EVENTFD || scene == A_SEMAPHORE)
+		return weir_fsync(op, stage.fds[0]);
+	return weir_sleep(op, 1);
+}
+
 struct steps {
 	struct weir_frame co;
 	const struct script *script;
 	const struct step *s;
 	int i, turns, rc;
-	unsigned k, sleeps;
+	unsigned k, enters;
 };
 
 static inline WEIR_CO(steps, self, op)
@@ -502,10 +514,10 @@ static inline WEIR_CO(steps, self, op)
 			WEIR_AWAIT(self->rc, weir_join(op, stage.actors[self->k].task));
 			stage.actors[self->k].task = NULL;
 		}
-		/* A yield does not let the kernel see what was submitted, a sleep does. */
-		self->sleeps = dice(2);
+		self->enters = dice(2);
 		for (self->turns = (int)dice(8); self->turns; self->turns--)
-			WEIR_AWAIT(self->rc, self->sleeps ? weir_sleep(op, 1) : weir_yield(op));
+			WEIR_AWAIT(self->rc, self->enters ? enter(op, self->script->scene)
+							  : weir_yield(op));
 	}
 	for (self->k = 0; self->k < stage.n; self->k++) {
 		if (stage.actors[self->k].task)
