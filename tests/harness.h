@@ -62,6 +62,9 @@ unsigned test_some(unsigned n);
 /* valgrind keeps RLIMIT_NOFILE to itself: the kernel goes on as before. */
 bool test_on_valgrind(void);
 
+/* A use of freed memory would end the test: under valgrind or a sanitizer. */
+bool test_sees_freed(void);
+
 /* Descriptors open in this process. */
 unsigned test_fds(void);
 

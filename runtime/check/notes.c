@@ -143,6 +143,8 @@ void weir_notes_unblock_(struct weir_notes *notes, void *task)
 
 	if (notes->loop->running == task)
 		notes->loop->running = NULL;
+	if (n && notes->loop->slab.rubbish)
+		weir_slab_spoil_(task, n->size);
 	weir_free_((char *)task - offsetof(struct block, task));
 	if (!n)
 		return;
@@ -337,6 +339,7 @@ int weir_notes_new_(struct weir_loop *loop)
 	weir_order_init_(&notes->order);
 	loop->notes = notes;
 	loop->slab.notes = notes;
+	loop->slab.apart = true;
 	return 0;
 }
 

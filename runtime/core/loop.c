@@ -338,6 +338,7 @@ static int simulated_new(struct weir_loop *loop)
 	if (rc < 0)
 		weir_sim_free_(sim);
 	loop->shuffle = c->sim->trouble & WEIR_SIM_SHUFFLE;
+	loop->slab.rubbish = loop->slab.apart = true;
 	loop->conf.sim = NULL;		/* not ours to keep */
 	return rc;
 }

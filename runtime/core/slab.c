@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* slab.c - see slab.h. */
+#include <string.h>
+
 #include "core/seen.h"
 #include "core/slab.h"
 #include "kernel/alloc.h"
@@ -23,15 +25,52 @@ struct weir_slab_chunk {
 	_Alignas(WEIR_SLAB_STEP_) char block[];
 };
 
+/* In front of a block that will be filled with rubbish. */
+struct sized {
+	size_t size;
+	_Alignas(WEIR_SLAB_STEP_) char block[];
+};
+
+void weir_slab_spoil_(void *block, size_t size)
+{
+	memset(block, 0xa5, size);	/* a pointer of these is none */
+}
+
+static void *sized_alloc(size_t size)
+{
+	struct sized *b;
+	size_t all;
+
+	if (__builtin_add_overflow(sizeof *b, size, &all))
+		return NULL;
+	b = weir_alloc_(all);
+	if (!b)
+		return NULL;
+	b->size = size;
+	return b->block;
+}
+
+static void sized_free(char *block)
+{
+	struct sized *b = (struct sized *)(void *)(block - offsetof(struct sized, block));
+
+	weir_slab_spoil_(block, b->size);
+	weir_free_(b);
+}
+
 static void *system_alloc(struct weir_slab *s, size_t size)
 {
-	return s->notes ? weir_notes_block_(s->notes, size) : weir_alloc_(size);
+	if (s->notes)
+		return weir_notes_block_(s->notes, size);
+	return s->rubbish ? sized_alloc(size) : weir_alloc_(size);
 }
 
 static void system_free(struct weir_slab *s, void *block)
 {
 	if (s->notes)
 		weir_notes_unblock_(s->notes, block);
+	else if (s->rubbish)
+		sized_free(block);
 	else
 		weir_free_(block);
 }
@@ -68,7 +107,7 @@ void *weir_slab_alloc_(struct weir_slab *s, size_t size, unsigned char *class)
 	}
 	*class = (unsigned char)c;
 	block = s->free[c];
-	if (!block && s->notes) {	/* as always, since none is ever given back here */
+	if (!block && s->apart) {	/* as always, since none is ever given back here */
 		*class = NO_CLASS;
 		return system_alloc(s, size);
 	}

@@ -136,5 +136,59 @@ START_TEST(a_write_of_nothing_behind_the_end_makes_a_file_no_longer)
 }
 END_TEST
 
+/* ---- frames ---- */
+
+struct child {
+	struct weir_frame co;
+	uint64_t *volatile *where;
+	uint64_t value, more[200];	/* as many as make it too large for the slab */
+};
+
+static WEIR_CO(child, self, op)
+{
+	(void)op;
+	self->value = 42;
+	*self->where = &self->value;
+}
+WEIR_END
+
+struct small { struct weir_frame co; uint64_t *volatile *where; uint64_t room[4], value; };
+
+static WEIR_CO(small, self, op)
+{
+	(void)op;
+	self->value = 42;
+	*self->where = &self->value;
+}
+WEIR_END
+
+/* What the frame of a finished task holds. */
+static uint64_t looks_back(bool check, bool large)
+{
+	struct weir_loop *loop = test_loop_conf(&(struct weir_loop_conf){
+		.check = check, .sim = &(struct weir_sim_conf){ .seed = 1 } });
+	uint64_t *volatile where;
+	uint64_t value;
+
+	if (large)
+		ck_assert_int_eq(weir_run(loop, child, .where = &where), 0);
+	else
+		ck_assert_int_eq(weir_run(loop, small, .where = &where), 0);
+	value = *where;
+	test_loop_free(loop);
+	return value;
+}
+
+/* With a sanitizer that sees it by itself there is nothing to look at. */
+START_TEST(the_frame_of_a_finished_task_holds_rubbish)
+{
+	unsigned i;
+
+	for (i = 0; i < 4 && !test_sees_freed(); i++)
+		ck_assert_uint_eq(looks_back(i & 1, i & 2), 0xa5a5a5a5a5a5a5a5);
+}
+END_TEST
+
 TESTS("sim", bytes_arrive_whole_and_in_order_whatever_the_seed, the_same_seed_is_the_same_run,
-      a_write_of_nothing_behind_the_end_makes_a_file_no_longer)
+      a_write_of_nothing_behind_the_end_makes_a_file_no_longer,
+      the_frame_of_a_finished_task_holds_rubbish)

@@ -15,7 +15,8 @@
  *
  * A buffer that the kernel fills holds rubbish from the start of the operation to its end; one that
  * it reads must not change meanwhile, or conf.report hears of it.  Both are plain memory accesses,
- * so AddressSanitizer sees every use after free that Linux would hide.
+ * so AddressSanitizer sees a use after free that Linux would hide.  The frame of a task that is
+ * finished is filled with rubbish (bytes of 0xa5) before its memory is freed.
  */
 #ifndef WEIR_SIM_H
 #define WEIR_SIM_H
