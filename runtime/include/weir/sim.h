@@ -3,15 +3,17 @@
  * sim.h - a kernel in memory in which one seed decides everything: for tests.
  *
  * A loop made with conf.sim asks this kernel, not Linux.  It has files, pipes, stream sockets
- * (AF_INET, AF_INET6, AF_UNIX), timerfds and a virtual clock; it completes operations in any order
- * that Linux might, with any result that Linux might give, and calls off what is cancelled in any
- * of the ways in which Linux does.  Jobs of work.h run as steps of the loop's own thread.  The same
- * seed, for the same program, is the same run: weir_sim_hash() says so.
+ * (AF_INET, AF_INET6, AF_UNIX), timerfds and a virtual clock.  It completes operations in any
+ * order, in part, late or with an error, as the trouble asked for has it, and calls off what is
+ * cancelled in the ways in which Linux does.  Its results are some that Linux might give, by far
+ * not all.  Jobs of work.h run as steps of the loop's own thread.  The same seed, for the same
+ * program, is the same run: weir_sim_hash() says so.
  *
  * Descriptors that it gives are numbers of this process like any other, of no use outside the
  * loop.  A descriptor of the real kernel's works too: when it is ready is then Linux's doing and
  * breaks the promise of the same run, unless it is an eventfd of this thread's own, and virtual
- * time stands still while a task waits for it.
+ * time stands still while a task waits for it.  When an eventfd is read, and so how many writes
+ * that are made in several turns are heard of as one, is for the seed to decide.
  *
  * A buffer that the kernel fills holds rubbish from the start of the operation to its end; one that
  * it reads must not change meanwhile, or conf.report hears of it.  Both are plain memory accesses,
