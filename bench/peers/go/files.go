@@ -66,6 +66,7 @@ func files(n int) []figure {
 	wg.Wait()
 	took := time.Since(start)
 	check("bytes", int(bytes), n*size)
+	check("sum", int(sum), n*size/8*0x0101010101010101)
 	return []figure{{"", float64(n) / took.Seconds() / 1e3, "k/s"}}
 }
 
@@ -105,5 +106,6 @@ func read(size int) []figure {
 	wg.Wait()
 	took := time.Since(start)
 	check("bytes", int(bytes), (size+piece-1)/piece*piece)
+	check("sum", int(sum), 0)
 	return []figure{{"", float64(size) / took.Seconds() / 1e9, "GB/s"}}
 }

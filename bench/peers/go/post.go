@@ -13,28 +13,22 @@ import (
 
 type cpuSet [16]uint64
 
+// call does so for the calling thread.
 func (s *cpuSet) call(trap uintptr) syscall.Errno {
 	_, _, err := syscall.RawSyscall(trap, 0, unsafe.Sizeof(*s), uintptr(unsafe.Pointer(s)))
 	return err
 }
 
-// cores returns those there are, also when the process was started on some of them alone.
+// cores returns those that this process may run on.
 func cores() []int {
-	var all, saved cpuSet
+	var allowed cpuSet
 	var list []int
 
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	for i := range all {
-		all[i] = ^uint64(0)
+	if err := allowed.call(syscall.SYS_SCHED_GETAFFINITY); err != 0 {
+		fail("sched_getaffinity:", err)
 	}
-	saved.call(syscall.SYS_SCHED_GETAFFINITY)
-	all.call(syscall.SYS_SCHED_SETAFFINITY)
-	all = cpuSet{}
-	all.call(syscall.SYS_SCHED_GETAFFINITY)
-	saved.call(syscall.SYS_SCHED_SETAFFINITY)
-	for i := 0; i < 64*len(all); i++ {
-		if all[i/64]&(1<<(i%64)) != 0 {
+	for i := 0; i < 64*len(allowed); i++ {
+		if allowed[i/64]&(1<<(i%64)) != 0 {
 			list = append(list, i)
 		}
 	}

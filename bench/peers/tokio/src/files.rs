@@ -72,6 +72,7 @@ pub async fn small(n: usize) -> Vec<Figure> {
     }
     let took = start.elapsed();
     check("bytes", bytes, n * SIZE);
+    check("sum", sum as usize, (n * SIZE / 8).wrapping_mul(0x0101_0101_0101_0101));
     vec![Figure("", n as f64 / took.as_secs_f64() / 1e3, "k/s")]
 }
 
@@ -114,5 +115,6 @@ pub async fn large(size: usize) -> Vec<Figure> {
     }
     let took = start.elapsed();
     check("bytes", bytes, (size + PIECE - 1) / PIECE * PIECE);
+    check("sum", sum as usize, 0);
     vec![Figure("", size as f64 / took.as_secs_f64() / 1e9, "GB/s")]
 }

@@ -21,11 +21,6 @@ where
     })
 }
 
-/// From a thread of its own, which may be asked what cores there are.
-fn cores() -> Vec<usize> {
-    thread::spawn(process::cores).join().expect("a thread")
-}
-
 fn trip_between(n: usize, here: usize, there: usize) -> Duration {
     let (ping, mut pinged) = mpsc::unbounded_channel();
     let (pong, mut ponged) = mpsc::unbounded_channel();
@@ -50,7 +45,7 @@ fn trip_between(n: usize, here: usize, there: usize) -> Duration {
 }
 
 pub fn trip(n: usize) -> Vec<Figure> {
-    let cores = cores();
+    let cores = process::cores();
     let us = |took: Duration| took.as_secs_f64() * 1e6 / n as f64;
     let mut figures = vec![Figure("one-core", us(trip_between(n, cores[0], cores[0])), "us")];
 
@@ -62,7 +57,7 @@ pub fn trip(n: usize) -> Vec<Figure> {
 
 pub fn flow(n: usize) -> Vec<Figure> {
     const ON_THE_WAY: usize = 4096;
-    let cores = cores();
+    let cores = process::cores();
     let (tx, mut rx) = mpsc::channel(ON_THE_WAY);
 
     let start = Instant::now();

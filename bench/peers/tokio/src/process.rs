@@ -30,18 +30,12 @@ pub fn cpu() -> Duration {
     time(usage.ru_utime) + time(usage.ru_stime)
 }
 
-/// Those there are, also when the process was started on some of them alone. The calling thread is
-/// allowed all of them from then on.
+/// Those that this process may run on.
 pub fn cores() -> Vec<usize> {
-    let mut set: libc::cpu_set_t = unsafe { zeroed() };
-
     unsafe {
-        for core in 0..libc::CPU_SETSIZE as usize {
-            libc::CPU_SET(core, &mut set);
-        }
-        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set);
-        libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut set);
-        (0..libc::CPU_SETSIZE as usize).filter(|core| libc::CPU_ISSET(*core, &set)).collect()
+        let mut allowed: libc::cpu_set_t = zeroed();
+        libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut allowed);
+        (0..libc::CPU_SETSIZE as usize).filter(|core| libc::CPU_ISSET(*core, &allowed)).collect()
     }
 }
 
