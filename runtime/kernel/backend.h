@@ -6,7 +6,8 @@
  * The core above knows only this interface.  A backend knows of the core only struct weir_op: it
  * reads op->u.kernel and op->def->opcode, and ends each op it accepted by exactly one call of
  * op->def->complete(op, res), from turn() alone, never from submit() or cancel().  Until that call
- * the op and its buffers are the kernel's.  All calls are made by the loop's thread, but for
+ * the op and its buffers are the kernel's.  (Of a multishot op each completion is a call; the last
+ * is the one without IORING_CQE_F_MORE.)  All calls are made by the loop's thread, but for
  * wake().
  */
 #ifndef WEIR_KERNEL_BACKEND_H
@@ -15,11 +16,13 @@
 #include "weir/base.h"
 #include "weir/op.h"
 
+struct io_uring_buf_ring;
 struct weir_backend;
 
 struct weir_backend_stats {
 	uint64_t submitted, completed, enters, wakeups, timer_sets, cq_overflows, unknown;
-	uint64_t in_flight;	/* in the kernel, without WEIR_INTERNAL_; and closes that wait */
+	/* In the kernel, without WEIR_INTERNAL_ and WEIR_OBJECTS_; closes that wait; and holds. */
+	uint64_t in_flight;
 	uint64_t parked;	/* accepted, waiting for room; not among those in flight */
 };
 
@@ -34,6 +37,17 @@ struct weir_backend_ops {
 	 * what had happened already.  Never fails; asking again, or to cancel a close, does
 	 * nothing. */
 	void (*cancel)(struct weir_backend *be, struct weir_op *op);
+
+	/* n tasks more wait for what an object's op brings, or -n fewer: they count as in flight. */
+	void (*hold)(struct weir_backend *be, int n);
+
+	/* The kernel may take buffers for multishot ops from ring, whose memory is zeros, begins at
+	 * a page and has room for count of them, a power of 2.  Results: their group, >= 0;
+	 * -EAGAIN: two buffers count as an op in flight, and there are not so many; -errno of the
+	 * kernel's, which may be too old for it (before Linux 6.0) or forbid it. */
+	int (*buffers)(struct weir_backend *be, struct io_uring_buf_ring *ring, unsigned count);
+	/* No op of that group is under way. */
+	void (*buffers_gone)(struct weir_backend *be, int group, unsigned count);
 
 	/* Closes fd, which an op has given and nobody will take. */
 	void (*drop)(struct weir_backend *be, int fd);
@@ -69,7 +83,7 @@ struct weir_backend_ops {
 	void (*later)(struct weir_backend *be, struct weir_msg *msg);
 
 	void (*stats)(struct weir_backend *be, struct weir_backend_stats *stats);
-	/* Calls fn for each op but internal ones that has not ended: for reports. */
+	/* Calls fn for each op of a task's that has not ended: for reports. */
 	void (*each)(struct weir_backend *be, void (*fn)(void *arg, struct weir_op *op), void *arg);
 	/* No op may be left but internal ones.  Ops that are left all the same (in_flight > 0) are
 	 * abandoned: what they point to must never be freed. */
@@ -82,7 +96,8 @@ struct weir_backend {
 
 /* A backend reads op->u.kernel as the submission queue entry of op->def->opcode, fields by the
  * same names; but IORING_OP_SOCKET has fd = -1 and its domain in flags, so that fd is a descriptor
- * in every op, or negative. */
+ * in every op, or negative.  IORING_OP_SEND has no use for off, which is the caller's.  An op that
+ * is WEIR_MULTISHOT_ has its group in addr; off is 0, and at each completion its IORING_CQE_F_*. */
 
 /* Opcodes of calls that never block, which a backend makes at once, and of close, which waits
  * until the kernel has let go of every op on the descriptor.  Above any IORING_OP_*. */

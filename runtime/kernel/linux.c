@@ -99,6 +99,27 @@ static int linux_notify(struct uring *u, int fd)
 	return io_uring_register_eventfd(&u->ring, fd);
 }
 
+/* Linux 5.19 has rings of buffers, but multishot receives came with 6.0, and so did SEND_ZC. */
+static bool receives_many(struct uring *u)
+{
+	struct io_uring_probe *probe = io_uring_get_probe_ring(&u->ring);
+	bool yes = probe && io_uring_opcode_supported(probe, IORING_OP_SEND_ZC);
+
+	io_uring_free_probe(probe);
+	return yes;
+}
+
+static int linux_buffers(struct uring *u, struct io_uring_buf_ring *ring, unsigned count, int group)
+{
+	struct io_uring_buf_reg reg = {
+		.ring_addr = (uintptr_t)ring, .ring_entries = count, .bgid = (uint16_t)group,
+	};
+
+	if (!ring)
+		return io_uring_unregister_buf_ring(&u->ring, group);
+	return receives_many(u) ? io_uring_register_buf_ring(&u->ring, &reg, 0) : -EINVAL;
+}
+
 /* ---- time ---- */
 
 static int linux_timer_new(struct uring *u)
@@ -150,6 +171,7 @@ const struct weir_sys_ops weir_linux_ = {
 	.submit = linux_submit,
 	.enter = linux_enter,
 	.notify = linux_notify,
+	.buffers = linux_buffers,
 	.timer_new = linux_timer_new,
 	.timer_set = linux_timer_set,
 	.call = linux_call,

@@ -182,7 +182,7 @@ static void sim_ring_exit(struct uring *u, struct io_uring *ring)
 	weir_free_(ring->sq.ring_ptr);
 }
 
-static void post(struct sim *s, struct io_uring *ring, uint64_t user_data, int res)
+static void post(struct sim *s, struct io_uring *ring, uint64_t user_data, int res, uint32_t flags)
 {
 	unsigned tail = *ring->cq.ktail;
 
@@ -191,7 +191,7 @@ static void post(struct sim *s, struct io_uring *ring, uint64_t user_data, int r
 		return;
 	}
 	ring->cq.cqes[tail & ring->cq.ring_mask] =
-		(struct io_uring_cqe){ .user_data = user_data, .res = res };
+		(struct io_uring_cqe){ .user_data = user_data, .res = res, .flags = flags };
 	*ring->cq.ktail = tail + 1;
 	if (s->notify >= 0 && !(*ring->cq.kflags & IORING_CQ_EVENTFD_DISABLED))
 		eventfd_write(s->notify, 1);
@@ -222,6 +222,8 @@ static uint64_t sum(const struct io_uring_sqe *sqe)
 
 static void scribble(struct sim *s, const struct io_uring_sqe *sqe)
 {
+	if (weir_sim_selects_(sqe))
+		return;
 	if (fills(sqe))
 		memset((void *)(uintptr_t)sqe->addr, (int)(weir_sim_random_(s) & 255), sqe->len);
 	else if (sqe->opcode == IORING_OP_STATX)
@@ -319,7 +321,7 @@ static int perform(struct sim *s, struct sim_req *r)
 		s->stats.cut++;
 		r->sqe.len = 1 + (unsigned)sim_below(s, r->sqe.len - 1);
 	}
-	return weir_sim_do_(s, r);
+	return weir_sim_selects_(&r->sqe) ? weir_sim_receive_(s, r) : weir_sim_do_(s, r);
 }
 
 /* ---- operations ---- */
@@ -330,21 +332,27 @@ static int what_is_told(const struct sim_req *r)
 	return r->res < 0 || fills(&r->sqe) || reads(&r->sqe) ? r->res : r->res > 0;
 }
 
-static void end(struct sim *s, struct uring *u, struct sim_req *r)
+static void tell(struct sim *s, struct uring *u, struct sim_req *r)
 {
 	mix(s, s->now);
 	mix(s, (uint64_t)r->sqe.opcode << 32 | (uint32_t)what_is_told(r));
 	mix(s, r->sum);
 	weir_sim_trace_(s, "slot %-3u %s = %d", (unsigned)r->sqe.user_data, r->name, r->res);
+	post(s, &u->ring, r->sqe.user_data, r->res, r->flags);
+}
+
+static void end(struct sim *s, struct uring *u, struct sim_req *r)
+{
+	tell(s, u, r);
 	s->stats.ended++;
-	post(s, &u->ring, r->sqe.user_data, r->res);
 	weir_list_remove_(&r->link);
 	weir_list_append_(&s->idle, &r->link);
 }
 
 static bool ripe(struct sim *s, const struct sim_req *r)
 {
-	return r->state != SIM_WAITS || (r->ripe <= s->now && weir_sim_can_(s, r));
+	return r->state != SIM_WAITS ||
+		(r->ripe <= s->now && (weir_sim_starves_(s, r) || weir_sim_can_(s, r)));
 }
 
 /* One step of one operation. */
@@ -354,6 +362,11 @@ static void step(struct sim *s, struct uring *u, struct sim_req *r)
 		return;
 	if (r->state != SIM_OVER) {
 		r->res = perform(s, r);
+		if (r->flags & IORING_CQE_F_MORE) {
+			tell(s, u, r);
+			r->flags = 0;
+			return;
+		}
 		r->state = SIM_OVER;
 		if (sim_chance(s, ALWAYS - OFTEN))
 			return; /* done; who looks does not see it yet */
@@ -377,6 +390,9 @@ static void take_req(struct sim *s, struct uring *u, const struct io_uring_sqe *
 	r->internal = def_of(u, sqe->user_data)->flags & WEIR_INTERNAL_;
 	r->name = sqe->opcode == IORING_OP_POLL_ADD ? "poll" : def_of(u, sqe->user_data)->name;
 	r->ripe = s->now;
+	r->flags = 0;
+	if (weir_sim_selects_(sqe))
+		r->sqe.len = 1;	/* some: which, the buffer says */
 	r->sum = sum(sqe);
 	scribble(s, sqe);
 	/* Virtual time stands still for Linux's: these would never be due. */
@@ -411,6 +427,7 @@ static int call_off(struct sim *s, struct uring *u, struct sim_req *r)
 		return -EALREADY;
 	if (r->state == SIM_WAITS && sim_below(s, 4) == 0 && ripe(s, r)) {
 		r->res = perform(s, r);
+		r->flags &= ~IORING_CQE_F_MORE;
 		r->state = SIM_OVER;
 	}
 	if (r->state == SIM_OVER) {
@@ -455,7 +472,7 @@ static void take_cancel(struct sim *s, struct uring *u, const struct io_uring_sq
 	mix(s, (uint64_t)(uint32_t)res);
 	weir_sim_trace_(s, "slot %-3u cancel = %d", (unsigned)sqe->addr, res);
 	if (res < 0 || !(sqe->flags & IOSQE_CQE_SKIP_SUCCESS))
-		post(s, &u->ring, sqe->user_data, res);
+		post(s, &u->ring, sqe->user_data, res, 0);
 }
 
 /* Takes what has been submitted, or some of it.  Result: how many. */
@@ -645,6 +662,11 @@ static int sim_enter(struct uring *u, bool block)
 	return rc;
 }
 
+static int sim_buffers(struct uring *u, struct io_uring_buf_ring *ring, unsigned count, int group)
+{
+	return weir_sim_buffers_(sim_of(u), ring, count, group);
+}
+
 static int sim_notify(struct uring *u, int fd)
 {
 	sim_of(u)->notify = fd;
@@ -730,6 +752,7 @@ const struct weir_sys_ops weir_sim_ = {
 	.submit = sim_submit,
 	.enter = sim_enter,
 	.notify = sim_notify,
+	.buffers = sim_buffers,
 	.timer_new = sim_timer_new,
 	.timer_set = sim_timer_set,
 	.call = sim_call,

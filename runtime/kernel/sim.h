@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sim.h - the simulated kernel's two halves: sim.c, the ring, time and trouble; sim_node.c, what a
- * descriptor stands for and what an operation does to it.
+ * sim.h - the simulated kernel's parts: sim.c, the ring, time and trouble; sim_node.c, what a
+ * descriptor stands for and what an operation does to it; sim_buffers.c, rings of buffers.
  */
 #ifndef WEIR_KERNEL_SIM_H
 #define WEIR_KERNEL_SIM_H
@@ -24,8 +24,16 @@ struct sim_req {
 	int res;
 	uint64_t ripe; /* not before */
 	uint64_t sum;  /* of the bytes it will read */
+	uint32_t flags; /* of the completion */
 	const char *name; /* what it does, in words */
 	bool internal; /* of the runtime itself */
+};
+
+/* Buffers that multishot receives may take. */
+struct sim_group {
+	const struct io_uring_buf_ring *ring; /* NULL: none */
+	unsigned count;
+	uint16_t head; /* the next to be taken */
 };
 
 struct sim_desc;
@@ -42,6 +50,8 @@ struct sim {
 	struct sim_req *memory, **pick;
 	int notify; /* the registered eventfd, or -1 */
 	struct weir_msg *steps, **last_step;
+
+	struct sim_group groups[64];
 
 	struct weir_list nodes;
 	struct sim_desc **desc; /* by descriptor */
@@ -79,6 +89,18 @@ static inline uint64_t sim_below(struct sim *s, uint64_t n)
 }
 
 __attribute__((format(printf, 2, 3))) void weir_sim_trace_(struct sim *s, const char *format, ...);
+
+/* ---- sim_buffers.c ---- */
+
+/* As sys.h says; now and then a kernel that is too old. */
+int weir_sim_buffers_(struct sim *s, const struct io_uring_buf_ring *ring, unsigned count,
+		      int group);
+/* True: a receive into a buffer of a group's, many times. */
+bool weir_sim_selects_(const struct io_uring_sqe *sqe);
+/* Whether such a one finds no buffer, which it says at once. */
+bool weir_sim_starves_(const struct sim *s, const struct sim_req *r);
+/* Its effect, once: the result, and r->flags. */
+int weir_sim_receive_(struct sim *s, struct sim_req *r);
 
 /* ---- sim_node.c ---- */
 

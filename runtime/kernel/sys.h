@@ -33,6 +33,10 @@ struct weir_sys_ops {
 	/* io_uring_register_eventfd(3). */
 	int (*notify)(struct uring *u, int fd);
 
+	/* io_uring_register_buf_ring(3), where multishot receives can use it; without a ring
+	 * io_uring_unregister_buf_ring(3). */
+	int (*buffers)(struct uring *u, struct io_uring_buf_ring *ring, unsigned count, int group);
+
 	/* timerfd_create(2), CLOCK_MONOTONIC; timerfd_settime(2), absolute; FOREVER: off. */
 	int (*timer_new)(struct uring *u);
 	int (*timer_set)(struct uring *u, int fd, uint64_t due);

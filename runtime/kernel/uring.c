@@ -282,6 +282,44 @@ static bool own_stop(struct uring *u)
 	return is_over(&u->timer_op) && is_over(&u->wake_op);
 }
 
+/* ---- buffers ---- */
+
+/* The completion queue holds two for each slot: buffers take the place of slots, so that it cannot
+ * overflow however many come at once. */
+static unsigned slots_for(unsigned buffers)
+{
+	return (buffers + 1) / 2;
+}
+
+static int uring_buffers(struct weir_backend *be, struct io_uring_buf_ring *ring, unsigned count)
+{
+	struct uring *u = uring_of(be);
+	int group = u->groups == UINT64_MAX ? -1 : __builtin_ctzll(~u->groups), rc;
+
+	if (group < 0 || slots_for(count) >= u->bound)
+		return -EAGAIN;
+	rc = u->sys->buffers(u, ring, count, group);
+	if (rc < 0)
+		return rc;
+	u->groups |= 1ull << group;
+	u->bound -= slots_for(count);
+	return group;
+}
+
+static void uring_buffers_gone(struct weir_backend *be, int group, unsigned count)
+{
+	struct uring *u = uring_of(be);
+
+	u->sys->buffers(u, NULL, count, group);
+	u->groups &= ~(1ull << group);
+	u->bound += slots_for(count);
+}
+
+static void uring_hold(struct weir_backend *be, int n)
+{
+	uring_of(be)->stats.in_flight += (uint64_t)(int64_t)n;
+}
+
 /* ---- embedding ---- */
 
 static bool only_own(const struct uring *u)
@@ -290,7 +328,8 @@ static bool only_own(const struct uring *u)
 
 	for (i = 0; i < u->n_slots; i++)
 		n += u->slots[i].op != NULL;
-	return n == 2 && weir_list_empty_(&u->parked) && weir_list_empty_(&u->dropped);
+	return n == 2 && !u->groups && weir_list_empty_(&u->parked) &&
+		weir_list_empty_(&u->dropped);
 }
 
 /* With IORING_SETUP_DEFER_TASKRUN an op that ends because an eventfd was written to, the loop's own
@@ -434,6 +473,9 @@ static void uring_free(struct weir_backend *be)
 	.submit = weir_uring_submit_,					\
 	.cancel = weir_uring_cancel_,					\
 	.drop = uring_drop,						\
+	.hold = uring_hold,						\
+	.buffers = uring_buffers,					\
+	.buffers_gone = uring_buffers_gone,				\
 	.arm = uring_arm,						\
 	.limit = uring_limit,						\
 	.turn = uring_turn,						\

@@ -37,7 +37,8 @@ struct uring {
 	struct io_uring ring;
 	struct slot *slots;
 	unsigned n_slots, entries;
-	unsigned bound, used;		/* slots that ops of tasks may have, and have */
+	unsigned bound, used;		/* slots that ops of tasks and objects may have, and have */
+	uint64_t groups;		/* of buffers: those in use */
 	uint32_t free_slot;
 	struct bucket *buckets;
 	unsigned bucket_mask;

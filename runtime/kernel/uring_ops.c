@@ -5,9 +5,9 @@
  * An op in flight sits in a slot; the completion names slot and generation, never a pointer, so a
  * stale or foreign completion meets a check and not freed memory.  An op leaves its slot by its own
  * completion only: what a cancel returns is never looked at.  There are at most `ops` slots and
- * the completion queue holds two for each (an op and its cancel), so it cannot overflow; an op
- * that finds no slot, or no submission entry, is parked in order.  Nothing is allocated after
- * weir_uring_ops_init_().
+ * the completion queue holds two for each (an op and its cancel; for the buffers that multishot ops
+ * may take, slots stay free), so it cannot overflow; an op that finds no slot, or no submission
+ * entry, is parked in order.  Nothing is allocated after weir_uring_ops_init_().
  */
 #include <poll.h>
 #include <sys/socket.h>
@@ -105,9 +105,15 @@ static bool any_on(struct uring *u, int fd)
 	return next_on(u, fd, bucket(u, fd)->first) != NO_SLOT;
 }
 
+/* No task's, so of no interest to those who ask what tasks wait for. */
+static bool is_owned(const struct weir_op *op)
+{
+	return op->def->flags & (WEIR_INTERNAL_ | WEIR_OBJECTS_);
+}
+
 static void count(struct uring *u, const struct weir_op *op, int n)
 {
-	if (!is_internal(op))
+	if (!is_owned(op))
 		u->stats.in_flight += (uint64_t)(int64_t)n;
 }
 
@@ -131,9 +137,21 @@ static void fill(const struct uring *u, struct io_uring_sqe *sqe, const struct w
 	io_uring_prep_rw(op->def->opcode, sqe, a->fd, (const void *)(uintptr_t)a->addr, a->len,
 			 a->off);
 	sqe->rw_flags = (int)a->flags;
-	if (op->def->opcode == IORING_OP_SOCKET) {	/* on no descriptor: the domain is there */
+	switch (op->def->opcode) {
+	case IORING_OP_SOCKET:	/* on no descriptor: the domain is there */
 		sqe->fd = (int)a->flags;
 		sqe->rw_flags = 0;
+		break;
+	case IORING_OP_SEND:	/* its caller's, see backend.h */
+		sqe->off = 0;
+		break;
+	}
+	if (op->def->flags & WEIR_MULTISHOT_) {
+		sqe->addr = 0;
+		sqe->off = 0;
+		sqe->ioprio = IORING_RECV_MULTISHOT;
+		sqe->flags |= IOSQE_BUFFER_SELECT;
+		sqe->buf_group = (uint16_t)a->addr;
 	}
 	sqe->user_data = tag(u, a->slot);
 }
@@ -382,7 +400,7 @@ static void try_again(struct uring *u, struct weir_op *op, bool poll)
 	}
 }
 
-static void completion(struct uring *u, uint64_t user_data, int res)
+static void completion(struct uring *u, uint64_t user_data, int res, uint32_t flags)
 {
 	uint32_t i = (uint32_t)user_data;
 	struct weir_op *op;
@@ -396,6 +414,12 @@ static void completion(struct uring *u, uint64_t user_data, int res)
 	}
 	s = &u->slots[i];
 	op = s->op;
+	if (op->def->flags & WEIR_MULTISHOT_)
+		op->u.kernel.off = flags;
+	if (flags & IORING_CQE_F_MORE) {
+		op->def->complete(op, res);
+		return;
+	}
 	if (res <= ERESTART_FIRST && res >= ERESTART_LAST)
 		res = -EINTR;
 	if (!is_over(op, s, res)) {
@@ -429,7 +453,7 @@ static void end_dropped(struct uring *u)
 void weir_uring_reap_(struct uring *u)
 {
 	struct io_uring_cqe *cqes[BATCH];
-	struct { uint64_t user_data; int res; } batch[BATCH];
+	struct { uint64_t user_data; int res; uint32_t flags; } batch[BATCH];
 	unsigned n, i, total = 0;
 
 	do {
@@ -437,10 +461,11 @@ void weir_uring_reap_(struct uring *u)
 		for (i = 0; i < n; i++) {
 			batch[i].user_data = cqes[i]->user_data;
 			batch[i].res = cqes[i]->res;
+			batch[i].flags = cqes[i]->flags;
 		}
 		io_uring_cq_advance(&u->ring, n);
 		for (i = 0; i < n; i++)
-			completion(u, batch[i].user_data, batch[i].res);
+			completion(u, batch[i].user_data, batch[i].res, batch[i].flags);
 		total += n;
 	} while (n == BATCH && total < 2 * u->n_slots);
 	if (total && u->lone)
@@ -504,7 +529,7 @@ static void each_of(struct weir_list *list, void (*fn)(void *arg, struct weir_op
 	struct weir_list *l;
 
 	for (l = list->next; l != list; l = l->next)
-		if (!is_internal(op_of(l)))
+		if (!is_owned(op_of(l)))
 			fn(arg, op_of(l));
 }
 
@@ -515,7 +540,7 @@ void weir_uring_each_(struct weir_backend *be, void (*fn)(void *arg, struct weir
 	unsigned i;
 
 	for (i = 0; i < u->n_slots; i++)
-		if (u->slots[i].op && !is_internal(u->slots[i].op))
+		if (u->slots[i].op && !is_owned(u->slots[i].op))
 			fn(arg, u->slots[i].op);
 	each_of(&u->parked, fn, arg);
 	each_of(&u->dropped, fn, arg);

@@ -42,6 +42,27 @@ static void virtual_drop(struct weir_backend *be, int fd)
 	inner->ops->drop(inner, fd);
 }
 
+static void virtual_hold(struct weir_backend *be, int n)
+{
+	struct weir_backend *inner = virtual_of(be)->inner;
+
+	inner->ops->hold(inner, n);
+}
+
+static int virtual_buffers(struct weir_backend *be, struct io_uring_buf_ring *ring, unsigned count)
+{
+	struct weir_backend *inner = virtual_of(be)->inner;
+
+	return inner->ops->buffers(inner, ring, count);
+}
+
+static void virtual_buffers_gone(struct weir_backend *be, int group, unsigned count)
+{
+	struct weir_backend *inner = virtual_of(be)->inner;
+
+	inner->ops->buffers_gone(inner, group, count);
+}
+
 /* Not for the backend inside: real time must not end a turn. */
 static void virtual_arm(struct weir_backend *be, uint64_t due)
 {
@@ -158,6 +179,9 @@ static const struct weir_backend_ops virtual_ops = {
 	.submit = virtual_submit,
 	.cancel = virtual_cancel,
 	.drop = virtual_drop,
+	.hold = virtual_hold,
+	.buffers = virtual_buffers,
+	.buffers_gone = virtual_buffers_gone,
 	.arm = virtual_arm,
 	.limit = virtual_limit,
 	.turn = virtual_turn,
