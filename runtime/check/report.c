@@ -13,6 +13,7 @@
 #include "check/describe.h"
 #include "check/notes.h"
 #include "check/tell.h"
+#include "weir/stream.h"
 
 void weir_say_(struct weir_sink *s, const char *format, ...)
 {
@@ -150,6 +151,21 @@ static void leaked_port(void *arg, const char *made)
 	weir_say_(s, "weir: leak: an open port made at %s", made);
 }
 
+static void leaked_streams(struct weir_sink *s, const struct weir_loop *loop)
+{
+	const struct weir_list *l;
+
+	for (l = loop->streams.next; l != &loop->streams; l = l->next, s->n++) {
+		const struct weir_stream *st = weir_container_of(l, struct weir_stream, link);
+
+		weir_say_(s, "weir: leak: an open stream made at %s, %u of its buffers lent",
+			  st->made, (unsigned)st->lent);
+	}
+	for (l = loop->buffers.next; l != &loop->buffers; l = l->next, s->n++)
+		weir_say_(s, "weir: leak: a pool of buffers made at %s",
+			  weir_container_of(l, struct weir_buffers, link)->made);
+}
+
 int weir_report_leaks_(struct weir_loop *loop)
 {
 	struct weir_sink s = { loop, -1, 0 };
@@ -162,6 +178,7 @@ int weir_report_leaks_(struct weir_loop *loop)
 	weir_ctx_each_(loop, leaked_ctx, &s);
 	loop->be->ops->each(loop->be, leaked_op, &s);
 	weir_ports_each_(loop, leaked_port, &s);
+	leaked_streams(&s, loop);
 	if (loop->fd_notes)
 		s.n += weir_fd_notes_report_(loop);
 	s.n += weir_notes_leaks_(loop);

@@ -8,6 +8,16 @@
 /* As weir_kernel_park_(), for an op whose off is an address too. */
 bool weir_kernel_park_both_(struct weir_op *op);
 
+/* What an op that polls has in flags: a 32-bit field that big-endian machines fill half by half. */
+static inline uint32_t weir_poll_events_(uint32_t events)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	return events << 16;
+#else
+	return events;
+#endif
+}
+
 /* Closes fd, which op gave and nobody will take. */
 void weir_kernel_drop_(struct weir_op *op, int fd);
 

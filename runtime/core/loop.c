@@ -391,6 +391,8 @@ int weir_loop_new(struct weir_loop **out, const struct weir_loop_conf *conf)
 	weir_list_init_(&loop->detached);
 	weir_list_init_(&loop->afters);
 	weir_list_init_(&loop->ports);
+	weir_list_init_(&loop->streams);
+	weir_list_init_(&loop->buffers);
 	weir_wheel_init_(&loop->wheel, loop->now);
 	weir_ctx_init_root_(&loop->ctx, loop);
 	weir_group_init_(&loop->group, &loop->ctx, NULL, "its loop");
@@ -427,7 +429,7 @@ static void unwind(struct weir_loop *loop)
 {
 	loop->be->ops->limit(loop->be, WEIR_CLOSE_GRACE);
 	while (loop->stats.tasks || in_flight(loop) || loop->jobs || loop->watches ||
-	       !weir_list_empty_(&loop->afters))
+	       loop->receives || !weir_list_empty_(&loop->afters))
 		if (turn_or_wait(loop) < 0)
 			break;
 }
@@ -458,7 +460,7 @@ static void let_go_of_threads(struct weir_loop *loop)
 /* True: the memory of tasks must stay, the kernel or others who know them may still write to it. */
 static bool abandoned(struct weir_loop *loop)
 {
-	uint64_t ops = in_flight(loop), tasks = loop->stats.tasks;
+	uint64_t ops = in_flight(loop) + loop->receives, tasks = loop->stats.tasks;
 
 	if (ops)
 		weir_report_(loop, "weir: leak: memory of %llu kernel ops that have not ended",
@@ -481,6 +483,8 @@ int weir_loop_free(struct weir_loop *loop)
 	leaks = weir_report_leaks_(loop);
 	cancel_all(loop);
 	weir_ctx_each_(loop, drop_watches, NULL);
+	if (loop->streams_stop)
+		loop->streams_stop(loop);
 	unwind(loop);
 	if (!loop->group.active)
 		weir_group_fini(&loop->group);
@@ -492,6 +496,8 @@ int weir_loop_free(struct weir_loop *loop)
 		weir_slab_fini_(&loop->slab);
 	weir_kit_end_(loop);
 	loop->be->ops->free(loop->be);
+	if (loop->buffers_free)
+		loop->buffers_free(loop);
 	weir_free_(loop);
 	return leaks;
 }

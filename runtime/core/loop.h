@@ -51,6 +51,10 @@ struct weir_loop {
 	uint64_t heard, gap;		/* when it last had something; since the time before */
 	struct weir_workers *workers;	/* made at first use by io/work.c, which says */
 	void (*workers_free)(struct weir_workers *w);	/* ... how it goes */
+	struct weir_list streams, buffers;	/* open ones; of io/stream.c, which says */
+	void (*streams_stop)(struct weir_loop *loop);	/* ... how the kernel lets go of them */
+	void (*buffers_free)(struct weir_loop *loop);	/* ... how their memory goes */
+	unsigned receives;		/* kernel ops of streams */
 	struct weir_fd_notes *fd_notes;	/* conf.check: where each descriptor was opened */
 	struct weir_notes *notes;	/* conf.check: the objects, and who uses them */
 	struct weir_task *running;	/* if the kit asked for it, as the next */

@@ -80,6 +80,25 @@ static inline void weir_memory_check_(void *p, size_t n, bool fills)
 	(void)VALGRIND_CHECK_MEM_IS_ADDRESSABLE(p, n);
 }
 
+/* n bytes at p are nobody's to touch, or may be touched again. */
+static inline void weir_memory_hide_(void *p, size_t n)
+{
+#ifdef WEIR_ASAN_
+	__asan_poison_memory_region(p, n);
+#endif
+	(void)p;
+	(void)n;
+}
+
+static inline void weir_memory_show_(void *p, size_t n)
+{
+#ifdef WEIR_ASAN_
+	__asan_unpoison_memory_region(p, n);
+#endif
+	(void)p;
+	(void)n;
+}
+
 /* The kernel has written n bytes at p. */
 static inline void weir_memory_filled_(void *p, size_t n)
 {

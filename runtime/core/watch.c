@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "core/kernel_op.h"
 #include "core/loop.h"
 #include "core/memory.h"
 #include "core/watch.h"
@@ -59,16 +60,6 @@ static const struct weir_op_def watch_def = {
 	.flags = WEIR_INTERNAL_,
 };
 
-/* poll32_events is a 32-bit field that big-endian machines fill half by half. */
-static uint32_t poll_in(void)
-{
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	return (uint32_t)POLLIN << 16;
-#else
-	return POLLIN;
-#endif
-}
-
 static int watch_new(struct weir_ctx *ctx, int fd, int cause, bool own)
 {
 	struct watch *w;
@@ -85,7 +76,7 @@ static int watch_new(struct weir_ctx *ctx, int fd, int cause, bool own)
 		return 0;
 	w->op.def = &watch_def;
 	w->op.u.kernel.fd = fd;
-	w->op.u.kernel.flags = poll_in();
+	w->op.u.kernel.flags = weir_poll_events_(POLLIN);
 	w->polled = true;
 	w->loop->watches++;
 	if (w->loop->be->ops->submit(w->loop->be, &w->op))

@@ -24,6 +24,7 @@
 #include "weir/shared.h"
 #include "weir/sim.h"
 #include "weir/socket.h"
+#include "weir/stream.h"
 #include "weir/task.h"
 #include "weir/time.h"
 #include "weir/work.h"

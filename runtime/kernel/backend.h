@@ -38,7 +38,8 @@ struct weir_backend_ops {
 	 * nothing. */
 	void (*cancel)(struct weir_backend *be, struct weir_op *op);
 
-	/* n tasks more wait for what an object's op brings, or -n fewer: they count as in flight. */
+	/* n tasks more wait for what an object's op brings, or -n fewer: these count as in
+	 * flight. */
 	void (*hold)(struct weir_backend *be, int n);
 
 	/* The kernel may take buffers for multishot ops from ring, whose memory is zeros, begins at

@@ -61,7 +61,8 @@ enum {	/* weir_op_def.flags */
 	WEIR_FILLS_ = 2,	/* the kernel writes into the op's buffer */
 	WEIR_INTERNAL_ = 4,	/* the runtime's own: no task waits, not counted as in flight */
 	WEIR_UNINTERRUPTED_ = 8,	/* not ended by the task's ctx, starts though it is done */
-	WEIR_OBJECTS_ = 16,	/* an object's own: no task waits with it, not counted as in flight */
+	WEIR_OBJECTS_ = 16,	/* an object's own: no task waits with it, it does not count as
+				 * in flight */
 	WEIR_MULTISHOT_ = 32,	/* completes many times, each time with a buffer of a group's */
 };
 
