@@ -3,7 +3,8 @@
  * buffers.c - see buffers.h: the pool, and the ring by which the kernel gets its buffers.
  *
  * One block of memory has the ring, which begins at a page, what is known of each buffer, and the
- * buffers.  It is freed when no receive is under way, or never.
+ * buffers.  It is freed when no receive is under way, or never.  The kernel takes buffers in turn, so
+ * few of them stay warmer in the cache than many: no more take part than it has ever run out of.
  */
 #include <liburing.h>
 #include <unistd.h>
@@ -11,6 +12,8 @@
 #include "core/memory.h"
 #include "io/buffers.h"
 #include "kernel/alloc.h"
+
+#define AT_FIRST	64u	/* buffers that take part */
 
 static bool is_power_of_2(size_t n)
 {
@@ -39,6 +42,21 @@ static void hand_over(struct weir_buffers *b, uint32_t index)
 	io_uring_buf_ring_add(b->ring, data, (unsigned)b->size, (uint16_t)index,
 			      io_uring_buf_ring_mask(b->count), 0);
 	io_uring_buf_ring_advance(b->ring, 1);
+}
+
+/* The first of them that have not taken part. */
+static void offer(struct weir_buffers *b, uint32_t n)
+{
+	while (n-- && b->offered < b->count)
+		hand_over(b, b->offered++);
+}
+
+bool weir_buffers_more_(struct weir_buffers *b)
+{
+	uint32_t before = b->offered;
+
+	offer(b, before);
+	return b->offered > before;
 }
 
 static void take(struct weir_buffers *b, uint32_t index)
@@ -77,22 +95,22 @@ void weir_buffer_back_(struct weir_buffers *b, uint32_t index)
 static int lay_out(struct weir_buffers *b)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), ring = b->count * sizeof(struct io_uring_buf),
-	       bufs = b->count * sizeof *b->bufs;
+	       bufs = b->count * sizeof *b->bufs, data = b->count * weir_buffer_stride_(b);
 	uintptr_t start;
 
-	b->memory = weir_zalloc_(1, page + ring + bufs + b->count * b->size);
+	b->memory = weir_zalloc_(1, page + ring + bufs + data);
 	if (!b->memory)
 		return -ENOMEM;
 	start = ((uintptr_t)b->memory + page - 1) & ~(uintptr_t)(page - 1);
 	b->ring = (void *)start;
 	b->data = (char *)start + ring;
-	b->bufs = (void *)(b->data + b->count * b->size);
+	b->bufs = (void *)(b->data + data);
 	return 0;
 }
 
 static void unlay(struct weir_buffers *b)
 {
-	weir_memory_show_(b->data, b->count * b->size);
+	weir_memory_show_(b->data, b->count * weir_buffer_stride_(b));
 	weir_free_(b->memory);
 	b->memory = NULL;
 }
@@ -101,7 +119,6 @@ int weir_buffers_init_(struct weir_buffers *b, struct weir_loop *loop, unsigned 
 		       const char *made)
 {
 	struct weir_backend *be = loop->be;
-	uint32_t i;
 	int rc;
 
 	if (!is_power_of_2(count) || count > WEIR_BUFFERS_MAX || !is_power_of_2(size) ||
@@ -118,8 +135,7 @@ int weir_buffers_init_(struct weir_buffers *b, struct weir_loop *loop, unsigned 
 		unlay(b);
 		return -EAGAIN;
 	}
-	for (i = count; i-- > 0;)
-		hand_over(b, i);
+	offer(b, b->group < 0 ? count : AT_FIRST);
 	weir_list_init_(&b->starved);
 	weir_list_append_(&loop->buffers, &b->link);
 	loop->buffers_free = weir_buffers_gone_;

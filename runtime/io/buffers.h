@@ -20,15 +20,23 @@ struct weir_buf_ {
 	enum { WEIR_BUF_UNUSED_, WEIR_BUF_HELD_, WEIR_BUF_LENT_ } state;
 };
 
+/* Buffers that all began at the same place of a page would meet in the same lines of the cache. */
+static inline size_t weir_buffer_stride_(const struct weir_buffers *b)
+{
+	return b->size < 4096 ? b->size : b->size + 64;
+}
+
 static inline char *weir_buffer_at_(const struct weir_buffers *b, uint32_t index)
 {
-	return b->data + index * b->size;
+	return b->data + index * weir_buffer_stride_(b);
 }
 
 /* The kernel says that it has filled this one. */
 void weir_buffer_filled_(struct weir_buffers *b, uint32_t index);
 /* Without multishot: one for the kernel to fill; NO_BUFFER. */
 uint32_t weir_buffer_get_(struct weir_buffers *b);
+/* None is left, or the kernel says so: as many again take part.  False: all do. */
+bool weir_buffers_more_(struct weir_buffers *b);
 /* It may be filled anew. */
 void weir_buffer_back_(struct weir_buffers *b, uint32_t index);
 

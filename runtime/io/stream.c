@@ -79,9 +79,9 @@ static void unstarve(struct weir_stream *s)
 	weir_list_init_(&s->starved);
 }
 
-static bool is_out(const struct weir_buffers *b)
+static bool is_out(struct weir_buffers *b)
 {
-	return b->used == b->count;
+	return b->used == b->offered && !weir_buffers_more_(b);
 }
 
 static void arm(struct weir_stream *s)
@@ -249,7 +249,9 @@ static void end(struct weir_stream *s, int res)
  * the stream is full. */
 static void stopped(struct weir_stream *s, int res)
 {
-	if (res != -ENOBUFS && res != -ECANCELED && res != -EAGAIN && !s->ended)
+	if (res == -ENOBUFS)
+		weir_buffers_more_(s->buffers);
+	else if (res != -ECANCELED && res != -EAGAIN && !s->ended)
 		end(s, res);
 }
 

@@ -59,7 +59,8 @@ struct weir_buffers {
 	struct weir_buf_ *bufs;
 	char *data;
 	size_t size;
-	uint32_t count, used;		/* buffers; and those taken from the kernel */
+	uint32_t count, used;		/* buffers; those that are held or lent */
+	uint32_t offered;		/* those that take part yet */
 	uint32_t streams;		/* open */
 	uint32_t free;			/* without multishot: the first of those unused */
 	int group;			/* negative: no multishot, the reason */
