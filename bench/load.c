@@ -97,15 +97,21 @@ static int end_server(int sig)
 
 __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *format, ...)
 {
+	const struct timespec moment = { .tv_nsec = 5000000 };
 	siginfo_t gone = { 0 };
 	va_list args;
+	int i;
 
 	fprintf(stderr, "load: ");
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
-	if (server.pid > 0 &&
-	    !waitid(P_PID, (id_t)server.pid, &gone, WEXITED | WNOHANG | WNOWAIT) && gone.si_pid)
+	/* One that ends is heard of by its descriptors first. */
+	for (i = 0; server.pid > 0 && !gone.si_pid && i < 20; i++) {
+		nanosleep(&moment, NULL);
+		waitid(P_PID, (id_t)server.pid, &gone, WEXITED | WNOHANG | WNOWAIT);
+	}
+	if (gone.si_pid)
 		fprintf(stderr, " (%s has ended: %s %d)", server.name,
 			gone.si_code == CLD_EXITED ? "exit status" : "signal", gone.si_status);
 	fputc('\n', stderr);
