@@ -126,29 +126,38 @@ static void task_end(struct weir_task *t)
 	weir_group_ended_(g, res);
 }
 
-void weir_task_resume_(struct weir_task *t)
+/* The step was not the last thing to do: it called, or ended. */
+static __attribute__((noinline)) void go_on(struct weir_task *t, struct weir_step step)
 {
-	t->op.state = WEIR_OP_IDLE_;
-	t->op.budget = WEIR_TASK_BUDGET;
-	for (;;) {
+	while (step.what != WEIR_WAITS_) {
 		struct weir_frame *f = t->leaf;
 
-		switch (f->body(t, f).what) {
-		case WEIR_WAITS_:
-			return;
-		case WEIR_CALLS_:	/* weir_enter_() moved the leaf down */
-			if (--t->op.budget)
-				continue;
-			weir_ready_(t);	/* calls without end starve nobody either */
-			return;
-		default:
-			if (f == weir_task_root_(t)) {
-				task_end(t);
+		if (step.what == WEIR_CALLS_) {		/* weir_enter_() moved the leaf down */
+			if (!--t->op.budget) {
+				weir_ready_(t);	/* calls without end starve nobody either */
 				return;
 			}
-			t->leaf = f->up.caller;
+		} else if (f == weir_task_root_(t)) {
+			task_end(t);
+			return;
+		} else {
+			f = t->leaf = f->up.caller;
 		}
+		step = f->body(t, f);
 	}
+}
+
+/* Most steps end by waiting: that path keeps no registers for the others. */
+void weir_task_resume_(struct weir_task *t)
+{
+	struct weir_frame *f = t->leaf;
+	struct weir_step step;
+
+	t->op.state = WEIR_OP_IDLE_;
+	t->op.budget = WEIR_TASK_BUDGET;
+	step = f->body(t, f);
+	if (step.what != WEIR_WAITS_)
+		go_on(t, step);
 }
 
 /* ---- waiting ---- */
