@@ -115,10 +115,12 @@ static WEIR_CO(chooser, self, op)
 {
 	int i;
 
+	for (i = 0; i < 4; i++)
+		weir_ready(weir_chan_recv(&self->arm[i].op, self->ch[i], &self->item));
+	weir_ready(weir_ctx_wait(&self->arm[4].op, self->done));
 	while (*self->got < self->n) {
-		for (i = 0; i < 4; i++)
-			weir_ready(weir_chan_recv(&self->arm[i].op, self->ch[i], &self->item));
-		weir_ready(weir_ctx_wait(&self->arm[4].op, self->done));
+		for (i = 0; i < 5; i++)
+			weir_ready(&self->arm[i].op);
 		WEIR_AWAIT(i, weir_select(op, self->arm, 5));
 		if (i < 0 || self->arm[i].op.res <= 0)
 			break;
@@ -141,9 +143,11 @@ static WEIR_CO(feeder, self, op)
 {
 	int i;
 
+	weir_ready(weir_chan_send(&self->arm[0].op, self->ch, &self->item));
+	weir_ready(weir_ctx_wait(&self->arm[1].op, self->done));
 	for (;;) {
-		weir_ready(weir_chan_send(&self->arm[0].op, self->ch, &self->item));
-		weir_ready(weir_ctx_wait(&self->arm[1].op, self->done));
+		weir_ready(&self->arm[0].op);
+		weir_ready(&self->arm[1].op);
 		WEIR_AWAIT(i, weir_select(op, self->arm, 2));
 		if (i != 0)
 			break;

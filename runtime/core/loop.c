@@ -24,7 +24,7 @@
 #define ENTRIES_LIMIT	32768u
 #define DOZE		(100 * WEIR_US)	/* see may_doze() */
 
-/* ---- random numbers: xoroshiro128+ (Blackman and Vigna, 2018), seeded by splitmix64 ---- */
+/* ---- random numbers, seeded by splitmix64 ---- */
 
 static uint64_t splitmix(uint64_t *x)
 {
@@ -35,19 +35,9 @@ static uint64_t splitmix(uint64_t *x)
 	return z ^ z >> 31;
 }
 
-static uint64_t rotl(uint64_t x, int k)
-{
-	return x << k | x >> (64 - k);
-}
-
 uint64_t weir_random(struct weir_loop *loop)
 {
-	uint64_t a = loop->random[0], b = loop->random[1], result = a + b;
-
-	b ^= a;
-	loop->random[0] = rotl(a, 24) ^ b ^ b << 16;
-	loop->random[1] = rotl(b, 37);
-	return result;
+	return weir_random_(loop);
 }
 
 /* ---- the turn ---- */

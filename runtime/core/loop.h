@@ -97,6 +97,21 @@ static inline uint64_t weir_clock_(struct weir_loop *loop)
 	return loop->now;
 }
 
+static inline uint64_t weir_rotl_(uint64_t x, int k)
+{
+	return x << k | x >> (64 - k);
+}
+
+/* weir_random() for those who draw with every select: xoroshiro128+ (Blackman and Vigna, 2018). */
+static inline uint64_t weir_random_(struct weir_loop *loop)
+{
+	uint64_t a = loop->random[0], b = loop->random[1];
+
+	loop->random[0] = weir_rotl_(a, 24) ^ b ^ a ^ (b ^ a) << 16;
+	loop->random[1] = weir_rotl_(b ^ a, 37);
+	return a + b;
+}
+
 /* Aborts on a thread that is not the loop's. */
 void weir_loop_check_thread_(const struct weir_loop *loop);
 

@@ -27,28 +27,16 @@ static bool arms_wrong(struct weir_op *op)
 	return true;
 }
 
-static void prepare_arms(struct weir_op *op)
+static inline bool try_arm(struct weir_op *op, unsigned i)
 {
-	const struct weir_choice *c = &op->u.choice;
-	unsigned i;
+	struct weir_arm *a = &op->u.choice.arms[i];
 
-	for (i = 0; i < c->n; i++) {
-		c->arms[i].task = weir_op_task(op);
-		arm_op(c, i)->flags = WEIR_OP_ARM_;
-		arm_op(c, i)->state = WEIR_OP_IDLE_;
-		arm_op(c, i)->res = -ECANCELED;
-	}
-}
-
-static bool try_arm(struct weir_op *op, unsigned i)
-{
-	struct weir_op *arm = arm_op(&op->u.choice, i);
-
-	if (!arm->def->attempt || !arm->def->attempt(arm)) {
-		arm->res = -ECANCELED;
+	a->task = weir_container_of(op, struct weir_task, op);
+	if (!a->op.def->attempt || !a->op.def->attempt(&a->op)) {
+		a->op.res = -ECANCELED;
 		return false;
 	}
-	arm->state = WEIR_OP_DONE_;
+	a->op.state = WEIR_OP_DONE_;
 	op->res = (int)i;
 	return true;
 }
@@ -59,33 +47,38 @@ static bool ordered_attempt(struct weir_op *op)
 
 	if (arms_wrong(op))
 		return true;
-	prepare_arms(op);
 	for (i = 0; i < op->u.choice.n; i++)
 		if (try_arm(op, i))
 			return true;
 	return false;
 }
 
-/* A number below n <= 64: the high bits, which are the better ones, scaled. */
-static unsigned below(struct weir_loop *loop, unsigned n)
+/* Takes a number below n out of bits and leaves the rest of them, as digits are taken off a
+ * fraction by multiplying: log2(n) bits go with it. */
+static unsigned draw(uint64_t *bits, uint64_t n)
 {
-	return (unsigned)((weir_random(loop) >> 32) * n >> 32);
+	unsigned __int128 product = (unsigned __int128)*bits * n;
+
+	*bits = (uint64_t)product;
+	return (unsigned)(product >> 64);
 }
+
+#define DRAWS	8	/* for one set of bits: less than 48 of them are taken, of 64 */
 
 /* Draws the arms in random order, one at a time, as many as it takes. */
 static bool random_attempt(struct weir_op *op)
 {
-	unsigned char order[WEIR_SELECT_MAX];
-	unsigned i, pick, n = op->u.choice.n;
+	unsigned i, n = op->u.choice.n;
+	uint64_t left = ~0ull, bits, m;		/* left: bit i for arm i, not tried yet */
 
 	if (arms_wrong(op))
 		return true;
-	prepare_arms(op);
-	for (i = 0; i < n; i++)
-		order[i] = (unsigned char)i;
-	for (; n; order[pick] = order[--n]) {
-		pick = below(weir_op_loop(op), n);
-		if (try_arm(op, order[pick]))
+	for (bits = weir_random_(weir_op_loop(op)); n; n--, left &= ~(m & -m)) {
+		if (n % DRAWS == 0)
+			bits = weir_random_(weir_op_loop(op));
+		for (m = left, i = draw(&bits, n); i; i--)
+			m &= m - 1;
+		if (try_arm(op, (unsigned)__builtin_ctzll(m)))
 			return true;
 	}
 	return false;

@@ -426,6 +426,80 @@ START_TEST(who_tries_without_end_lets_others_run)
 }
 END_TEST
 
+/* ---- arms that are prepared once ---- */
+
+struct again {
+	struct weir_frame co;
+	struct ints *in, *out;
+	struct weir_sem *sem;
+	struct weir_ctx *done;
+	struct weir_arm arm[4];
+	int item, answer, i, *received, *sent, *permits;
+};
+
+static WEIR_CO(again, self, op)
+{
+	weir_ready(weir_chan_recv(&self->arm[0].op, self->in, &self->item));
+	weir_ready(weir_chan_send(&self->arm[1].op, self->out, &self->answer));
+	weir_ready(weir_sem_acquire(&self->arm[2].op, self->sem, 1));
+	weir_ready(weir_ctx_wait(&self->arm[3].op, self->done));
+	for (;;) {
+		for (self->i = 0; self->i < 4; self->i++)
+			weir_ready(&self->arm[self->i].op);
+		WEIR_AWAIT(self->i, weir_select(op, self->arm, 4));
+		if (self->i == 3)
+			break;
+		if (self->i == 0)
+			*self->received += self->item;
+		else
+			++*(self->i == 1 ? self->sent : self->permits);
+	}
+	WEIR_RETURN(0);
+}
+WEIR_END
+
+/* Each kind of arm both wins at once and waits, and is withdrawn; some win twice in a row. */
+START_TEST(arms_that_wait_in_user_space_are_prepared_once_for_many_selects)
+{
+	struct ints in, out;
+	struct weir_sem sem;
+	struct weir_ctx done;
+	int round, answer, received = 0, sent = 0, permits = 0;
+
+	begin();
+	make(&in, 1);
+	make(&out, 0);
+	ck_assert_int_eq(weir_sem_init(&sem, loop, 1), 0);
+	ck_assert_int_eq(weir_sem_try_acquire(&sem, 1), 0);
+	weir_ctx_init(&done, weir_loop_ctx(loop));
+	ck_assert_int_eq(weir_go(&group, again, .in = &in, .out = &out, .sem = &sem,
+				 .done = &done, .answer = 5, .received = &received, .sent = &sent,
+				 .permits = &permits), 0);
+	for (round = 1; round <= 10; round++) {
+		settle();
+		ck_put(&in, 1, 1);
+		if (round % 2)
+			settle();
+		ck_assert_int_eq(weir_sem_release(&sem, 1), 0);
+		settle();
+		ck_assert_int_eq(weir_chan_try_recv(&out, &answer), 1);
+		ck_assert_int_eq(answer, 5);
+		settle();
+		ck_assert_int_eq(received, round);
+		ck_assert_int_eq(permits, round);
+		ck_assert_int_eq(sent, round);
+	}
+	weir_ctx_cancel(&done, 0);
+	settle();
+	ck_assert_int_eq(weir_sem_release(&sem, 1), 0);
+	weir_ctx_fini(&done);
+	weir_sem_fini(&sem);
+	unmake(&in);
+	unmake(&out);
+	end();
+}
+END_TEST
+
 TESTS("select", an_arm_that_is_ready_wins_at_once,
       if_none_is_ready_the_first_that_becomes_so_wins, an_arm_on_null_never_wins,
       of_two_arms_on_one_channel_one_receives, of_two_arms_on_one_channel_one_sends,
@@ -438,4 +512,5 @@ TESTS("select", an_arm_that_is_ready_wins_at_once,
       more_arms_than_a_select_has_are_einval, a_select_is_no_arm,
       in_order_the_first_that_is_ready_wins, in_order_it_waits_if_none_is_ready,
       a_try_takes_what_is_ready_or_returns_eagain, a_try_of_nothing_returns_eagain,
+      arms_that_wait_in_user_space_are_prepared_once_for_many_selects,
       who_tries_without_end_lets_others_run)

@@ -33,10 +33,14 @@ extern WEIR_API const struct weir_op_def weir_select_def_, weir_select_ordered_d
 	weir_select_try_def_;
 
 /* Says that an op is prepared here and awaited as an arm.  Its result is -ECANCELED until it has
- * another: also if the select was never begun, because the ctx was done. */
+ * another: also if the select was never begun, because the ctx was done.  Each arm, for each
+ * select; but what waits for a channel, a semaphore or a ctx need only be prepared once, before the
+ * first: a loop of selects says weir_ready(&self->arm[i].op), no more, to use it again. */
 static inline void weir_ready(struct weir_op *op)
 {
 	op->res = -ECANCELED;
+	op->state = WEIR_OP_IDLE_;
+	op->flags = WEIR_OP_ARM_;
 }
 
 static inline struct weir_op *weir_select_op_(struct weir_op *op, const struct weir_op_def *def,
