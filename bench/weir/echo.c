@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * echo.c - the TCP echo server of the bench.
+ * echo.c - the TCP echo server of the bench: each connection is a task that sends what it is lent,
+ * from where the kernel has put it.
  */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -11,9 +12,13 @@
 #include "bench.h"
 
 #define BUFFER	(16 << 10)
+#define BUFFERS	4096
+#define BOUND	(64 << 10)	/* bytes of buffers that a connection may hold */
+#define OPS	8192
 
 static const int on = 1;
 static int stop_fd;
+static struct weir_buffers buffers;
 
 static void on_signal(int sig)
 {
@@ -24,19 +29,24 @@ static void on_signal(int sig)
 struct connection {
 	struct weir_frame co;
 	int fd, n;
-	struct weir_send_all send;
-	char buf[BUFFER];
+	struct weir_stream stream;
+	struct weir_lease lease;
 };
 
 static WEIR_CO(connection, self, op)
 {
-	do {
-		WEIR_AWAIT(self->n, weir_recv(op, self->fd, self->buf, sizeof self->buf, 0));
-		if (self->n > 0)
-			WEIR_CALL(self->n, self->send, weir_send_all, .fd = self->fd,
-				  .buf = self->buf, .len = (size_t)self->n);
-	} while (self->n > 0);
-	WEIR_AWAIT(self->n, weir_close(op, self->fd));
+	weir_stream_init(&self->stream, &buffers, self->fd, BOUND);
+	for (;;) {
+		WEIR_AWAIT(self->n, weir_stream_recv(op, &self->stream, &self->lease));
+		if (self->n <= 0)
+			break;
+		WEIR_AWAIT(self->n, weir_stream_send(op, &self->stream, self->lease.data,
+						     self->lease.len));
+		weir_lease_put(&self->lease);
+		if (self->n < 0)
+			break;
+	}
+	WEIR_AWAIT(self->n, weir_stream_close(op, &self->stream));
 	WEIR_RETURN(0);
 }
 WEIR_END
@@ -86,9 +96,10 @@ int echo(bool embedded)
 	int listener = weir_listen_tcp("127.0.0.1:0", 4096);
 
 	must(listener, "listen");
-	must(weir_loop_new(&loop, &(struct weir_loop_conf){ .ops = 4096 }), "loop");
+	must(weir_loop_new(&loop, &(struct weir_loop_conf){ .ops = OPS }), "loop");
 	if (embedded)
 		must(weir_loop_fd(loop), "descriptor for the host");
+	must(weir_buffers_init(&buffers, loop, BUFFERS, BUFFER), "buffers");
 	stop_fd = weir_ctx_fd(weir_loop_ctx(loop));
 	must(stop_fd, "descriptor to stop by");
 	signal(SIGTERM, on_signal);
@@ -96,6 +107,7 @@ int echo(bool embedded)
 	fflush(stdout);
 	must(weir_go(weir_loop_group(loop), server, .listener = listener), "spawn");
 	must(embedded ? host() : weir_loop_run(loop), "echo");
+	weir_buffers_fini(&buffers);
 	check(weir_loop_free(loop) == 0, "nothing is left in the loop");
 	return 0;
 }

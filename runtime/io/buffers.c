@@ -59,6 +59,13 @@ bool weir_buffers_more_(struct weir_buffers *b)
 	return b->offered > before;
 }
 
+/* Many streams may say so at the same time, of the same want. */
+void weir_buffers_short_(struct weir_buffers *b)
+{
+	if (b->used > b->offered / 2)
+		weir_buffers_more_(b);
+}
+
 static void take(struct weir_buffers *b, uint32_t index)
 {
 	b->bufs[index].state = WEIR_BUF_HELD_;

@@ -35,8 +35,10 @@ static inline char *weir_buffer_at_(const struct weir_buffers *b, uint32_t index
 void weir_buffer_filled_(struct weir_buffers *b, uint32_t index);
 /* Without multishot: one for the kernel to fill; NO_BUFFER. */
 uint32_t weir_buffer_get_(struct weir_buffers *b);
-/* None is left, or the kernel says so: as many again take part.  False: all do. */
+/* None is left: as many again take part.  False: all do. */
 bool weir_buffers_more_(struct weir_buffers *b);
+/* The kernel has found none. */
+void weir_buffers_short_(struct weir_buffers *b);
 /* It may be filled anew. */
 void weir_buffer_back_(struct weir_buffers *b, uint32_t index);
 

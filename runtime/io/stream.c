@@ -250,7 +250,7 @@ static void end(struct weir_stream *s, int res)
 static void stopped(struct weir_stream *s, int res)
 {
 	if (res == -ENOBUFS)
-		weir_buffers_more_(s->buffers);
+		weir_buffers_short_(s->buffers);
 	else if (res != -ECANCELED && res != -EAGAIN && !s->ended)
 		end(s, res);
 }
