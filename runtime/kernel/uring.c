@@ -19,6 +19,7 @@
 #define ENTRIES_MIN	8u
 #define OPS_MIN		16u
 #define OPS_SHRUNK	64u	/* no smaller than this because memory is short */
+#define ENOUGH		32u	/* completions for a turn, if there are more */
 #define STOP_TURNS	100u	/* without an end, until a ring is given up */
 #define ENOMEM_TRIES	10	/* the kernel gives locked memory back late */
 
@@ -233,6 +234,7 @@ static int enter(struct uring *u, bool block)
 static int uring_turn(struct weir_backend *be, bool block)
 {
 	struct uring *u = uring_of(be);
+	unsigned n;
 	int rc = 0;
 
 	weir_uring_flush_(u);
@@ -242,11 +244,13 @@ static int uring_turn(struct weir_backend *be, bool block)
 		rc = timer_set(u);
 	if (rc == 0 && (block || io_uring_sq_ready(&u->ring) || kernel_flags(u)))
 		rc = enter(u, block);
-	weir_uring_reap_(u);
-	/* The kernel runs few completions a call; take them all, as one turn's. */
-	while (rc == 0 && kernel_flags(u) && !io_uring_cq_ready(&u->ring) && !in_vain(u)) {
+	n = weir_uring_reap_(u);
+	/* The kernel runs few completions a call.  A turn is worth a good many, but no more than
+	 * what they brought stays in the cache for until tasks look at it. */
+	while (rc == 0 && n < ENOUGH && kernel_flags(u) && !io_uring_cq_ready(&u->ring) &&
+	       !in_vain(u)) {
 		rc = enter(u, false);
-		weir_uring_reap_(u);
+		n += weir_uring_reap_(u);
 	}
 	return rc == 0 && past_limit(u) ? -ETIME : rc;
 }

@@ -76,8 +76,8 @@ void weir_uring_each_(struct weir_backend *be, void (*fn)(void *arg, struct weir
 
 /* What waited for room goes to the kernel, as far as there is room. */
 void weir_uring_flush_(struct uring *u);
-/* Ends the ops whose completions are there. */
-void weir_uring_reap_(struct uring *u);
+/* Ends the ops whose completions are there.  Result: how many. */
+unsigned weir_uring_reap_(struct uring *u);
 /* True: flush or reap would get further, without the kernel doing anything more. */
 bool weir_uring_stirs_(const struct uring *u);
 

@@ -450,7 +450,7 @@ static void end_dropped(struct uring *u)
 
 /* Takes completions out in batches, since acting on one may submit, and so fill the queue again.
  * Bounded by the queue's size: what comes after that is for the next turn. */
-void weir_uring_reap_(struct uring *u)
+unsigned weir_uring_reap_(struct uring *u)
 {
 	struct io_uring_cqe *cqes[BATCH];
 	struct { uint64_t user_data; int res; uint32_t flags; } batch[BATCH];
@@ -472,6 +472,7 @@ void weir_uring_reap_(struct uring *u)
 		u->vain = 0;
 	end_dropped(u);
 	close_those_free(u);
+	return total;
 }
 
 void weir_uring_flush_(struct uring *u)
