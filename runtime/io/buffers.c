@@ -3,8 +3,8 @@
  * buffers.c - see buffers.h: the pool, and the ring by which the kernel gets its buffers.
  *
  * One block of memory has the ring, which begins at a page, what is known of each buffer, and the
- * buffers.  It is freed when no receive is under way, or never.  The kernel takes buffers in turn, so
- * few of them stay warmer in the cache than many: no more take part than it has ever run out of.
+ * buffers.  It is freed when no receive is under way, or never.  The kernel takes buffers in turn,
+ * so few of them stay warmer in the cache than many: some take part, and more if it runs out.
  */
 #include <liburing.h>
 #include <unistd.h>

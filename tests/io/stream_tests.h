@@ -349,8 +349,8 @@ struct picky {
 
 static WEIR_CO(picky, self, op)
 {
-	(void)!weir_stream_recv(&self->arm[0].op, &stream, &lease);
-	(void)!weir_sleep(&self->arm[1].op, WEIR_HOUR);
+	weir_ready(weir_stream_recv(&self->arm[0].op, &stream, &lease));
+	weir_ready(weir_sleep(&self->arm[1].op, WEIR_HOUR));
 	WEIR_AWAIT(self->rc, weir_select(op, self->arm, 2));
 	WEIR_RETURN(self->rc);
 }
