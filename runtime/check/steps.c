@@ -55,8 +55,10 @@ static void resume(struct weir_task *t)
 	uint64_t limit = loop->conf.stall, began = limit ? clock_now() : 0, ns;
 
 	set_running(loop, t, from);
-	if (loop->notes)
+	if (loop->notes) {
+		t->op.flags |= WEIR_OP_NOTED_;
 		weir_order_begin_(t);
+	}
 	weir_task_resume_(t);
 	if (loop->notes)
 		weir_order_end_(loop);

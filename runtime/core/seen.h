@@ -14,6 +14,7 @@
 struct weir_group;
 struct weir_loop;
 struct weir_notes;
+struct weir_op;
 struct weir_seen;
 struct weir_task;
 
@@ -42,6 +43,9 @@ void weir_seen_holds_(struct weir_seen *seen, struct weir_task *t, int64_t n);
 
 /* Whoever runs has used it in a way that Go panics on; what: "send on a closed channel". */
 void weir_seen_misused_(struct weir_seen *seen, const char *what);
+
+/* A select begins, with conf.check: none of its arms may be another's that waits. */
+void weir_seen_arms_(struct weir_op *select);
 
 /* For races, see check/order.c: what has come before what, apart from what the calls above tell of
  * channels and permits.  Whoever runs gives to those that take from the object later, or takes;

@@ -19,12 +19,21 @@ static struct weir_op *arm_op(const struct weir_choice *c, unsigned i)
 }
 
 /* A select cannot be an arm: its arms would tell the outer one of their ends. */
-static bool arms_wrong(struct weir_op *op)
+__attribute__((noinline, cold))
+static bool look_at_arms(struct weir_op *op)
 {
-	if (op->u.choice.n <= WEIR_SELECT_MAX && !(op->flags & WEIR_OP_ARM_))
-		return false;
-	op->res = -EINVAL;
-	return true;
+	if (op->u.choice.n > WEIR_SELECT_MAX || op->flags & WEIR_OP_ARM_) {
+		op->res = -EINVAL;
+		return true;
+	}
+	weir_seen_arms_(op);
+	return false;
+}
+
+static inline bool arms_wrong(struct weir_op *op)
+{
+	return (op->u.choice.n > WEIR_SELECT_MAX ||
+		op->flags & (WEIR_OP_ARM_ | WEIR_OP_NOTED_)) && look_at_arms(op);
 }
 
 static inline bool try_arm(struct weir_op *op, unsigned i)

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * misused.c - what conf.check says of misuse that returns an error and does no harm.
+ * misused.c - what conf.check says of misuse: of what returns an error and does no harm, and of an
+ * arm that two selects have.
  */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "aborts.h"
 #include "harness.h"
 #include "weir.h"
 
@@ -90,8 +94,80 @@ START_TEST(without_check_it_is_counted_and_not_told)
 }
 END_TEST
 
+/* ---- an op started twice ---- */
+
+struct shares { struct weir_frame co; struct weir_arm *arm; unsigned n; int item, rc; };
+
+static WEIR_CO(shares, self, op)
+{
+	WEIR_AWAIT(self->rc, weir_yield(op));
+	weir_ready(weir_chan_recv(&self->arm->op, &ch, &self->item));
+	WEIR_AWAIT(self->rc, weir_select(op, self->arm, self->n));
+	WEIR_RETURN(self->rc < 0 ? self->rc : 0);
+}
+WEIR_END
+
+static void print_report(void *arg, const char *text)
+{
+	(void)arg;
+	fprintf(stderr, "%s\n", text);
+}
+
+/* Two wait with arms of which the second has the last, as all that it has. */
+static void share_an_arm(void)
+{
+	const struct weir_loop_conf conf = {
+		.virtual_clock = true, .check = true, .report = print_report,
+	};
+	struct weir_arm arm[2];
+
+	memset(arm, 0, sizeof arm);
+	if (weir_loop_new(&loop, &conf) < 0 || weir_chan_init(&ch, loop, 1) < 0)
+		_exit(0);
+	weir_ready(weir_sleep(&arm[1].op, WEIR_S));
+	if (weir_go(weir_loop_group(loop), shares, .arm = arm, .n = 2) == 0)
+		weir_run(loop, shares, .arm = &arm[1], .n = 1);
+}
+
+START_TEST(an_arm_that_two_selects_have_aborts_with_both_places)
+{
+	ck_aborts(share_an_arm, "weir: misuse: an arm started twice, by shares ");
+	ck_aborts(share_an_arm, "  weir_yield(op); it is arm 1 of what waits in shares ");
+	ck_aborts(share_an_arm, "  weir_select(op, self->arm, self->n)\n");
+	ck_aborts(share_an_arm, "weir: bug: an arm started twice, by shares ");
+}
+END_TEST
+
+struct in_turn { struct weir_frame co; struct weir_arm *arm; int item, rc; };
+
+static WEIR_CO(in_turn, self, op)
+{
+	weir_ready(weir_chan_recv(&self->arm[0].op, &ch, &self->item));
+	weir_ready(weir_sleep(&self->arm[1].op, WEIR_S));
+	WEIR_AWAIT(self->rc, weir_select(op, self->arm, 2));
+	ck_assert_int_eq(self->rc, 1);
+}
+WEIR_END
+
+START_TEST(arms_that_selects_have_one_after_the_other_are_none)
+{
+	struct weir_arm *arm = malloc(2 * sizeof *arm);
+
+	ck_assert_ptr_nonnull(arm);
+	memset(arm, 0xa5, 2 * sizeof *arm);	/* as memory comes */
+	begin(true);
+	ck_assert_int_eq(weir_run(loop, in_turn, .arm = arm), 0);
+	ck_assert_int_eq(weir_run(loop, in_turn, .arm = arm), 0);
+	ck_assert_str_eq(test_report(), "");
+	end();
+	free(arm);
+}
+END_TEST
+
 TESTS("misused",
       it_is_named_with_the_object_and_the_await_before,
       of_the_program_around_the_loop_it_is_named_too,
       a_send_after_a_hangup_is_none,
-      without_check_it_is_counted_and_not_told)
+      without_check_it_is_counted_and_not_told,
+      an_arm_that_two_selects_have_aborts_with_both_places,
+      arms_that_selects_have_one_after_the_other_are_none)

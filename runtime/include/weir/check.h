@@ -14,6 +14,8 @@
  * - adds who holds and who serves what to the report of a deadlock of all;
  * - names misuse that is otherwise only counted: a send on a closed channel, a second close, a
  *   release of more permits than are held; not each time;
+ * - ends the program, with both places, where a select begins with an arm that another one waits
+ *   with: prepared again, it is no longer what the other has in a queue;
  * - tells of accesses to what is declared shared that nothing orders: see shared.h;
  * - counts as leaks also descriptors, with the await that opened each, and objects that are not
  *   finished (weir_chan_fini()...) when their loop is freed.

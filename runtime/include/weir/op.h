@@ -76,6 +76,7 @@ enum {	/* weir_op.flags */
 	WEIR_OP_ARM_ = 1,	/* member of a struct weir_arm */
 	WEIR_OP_CANCELLED_ = 2,	/* asked to stop, has not ended yet */
 	WEIR_OP_TRACKED_ = 4,	/* its task is joinable; see task.h */
+	WEIR_OP_NOTED_ = 8,	/* a task's own, and the kit notes what it does; see core/seen.h */
 };
 
 /* A point in time on which something happens; one per loop may be earliest.  Private users
