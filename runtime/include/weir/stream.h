@@ -24,10 +24,10 @@
  *	WEIR_END
  *
  * A stream whose buffers, taken or not, reach its bound receives no more until half of them are
- * back: TCP holds the peer up.  A stream that finds the pool empty goes on as soon as a buffer comes
- * back, of whichever stream: the pool bounds the memory of all of them together, and too small a
- * pool makes them slow, not fail.  A task that holds a lease while it waits for one more from the
- * same pool can wait for ever; bound and number of buffers are for the program to balance.
+ * back: TCP holds the peer up.  A stream that finds the pool empty goes on as soon as a buffer
+ * comes back, of whichever stream: the pool bounds the memory of all of them together, and if it
+ * is too small that makes them slow, but none fails.  A task that holds a lease while it waits for
+ * one more from the same pool can wait for ever; that is for the program to balance.
  *
  * Everything here is for the loop's thread.
  */
