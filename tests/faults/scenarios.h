@@ -16,7 +16,7 @@
 #define SCENARIOS(X)									\
 	X(loop_life) X(tasks) X(channels) X(pipeline) X(pool) X(drain) X(sem)	\
 	X(shared_sem) X(rates) X(real_time) X(ctx_fds) X(files) X(notes) X(pipes)	\
-	X(restless_pipes) X(sockets) X(work) X(ports) X(guest)
+	X(restless_pipes) X(sockets) X(streams) X(work) X(ports) X(guest)
 
 static unsigned loops_left;	/* what weir_loop_free() found, in this run */
 
@@ -55,5 +55,6 @@ static void free_loop(struct weir_loop *loop)
 
 #include "faults/core_scenarios.h"
 #include "faults/io_scenarios.h"
+#include "faults/stream_scenarios.h"
 
 #endif

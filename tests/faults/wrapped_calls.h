@@ -66,6 +66,8 @@ WRAP_RESULT(io_uring_queue_init_params, (unsigned n, RING, struct io_uring_param
 	    (n, ring, p), UNNOTICED, ENOMEM, EINVAL, EMFILE, ENFILE, EPERM, ENOSYS)
 WRAP_RESULT(io_uring_register_eventfd, (RING, int fd), (ring, fd), 0, ENOMEM)
 WRAP_RESULT(io_uring_register_iowq_max_workers, (RING, unsigned *n), (ring, n), UNNOTICED, EINVAL)
+WRAP_RESULT(io_uring_register_buf_ring, (RING, struct io_uring_buf_reg *reg, unsigned flags),
+	    (ring, reg, flags), UNNOTICED, EINVAL, EPERM, ENOMEM)
 WRAP_RESULT(io_uring_ring_dontfork, (RING), (ring), UNNOTICED, EINVAL)
 
 int __real_fcntl(int fd, int cmd, ...);

@@ -29,6 +29,11 @@ struct kind_of_op {
 	int errors[8];
 };
 
+/* A stream's, which goes on where there was no buffer, or nobody had called it off. */
+static const struct kind_of_op of_a_stream = {
+	"a stream's recv", { ECONNRESET, ENOMEM, EINTR, EAGAIN, 512 }
+};
+
 static inline const struct kind_of_op *kind_of(unsigned opcode)
 {
 	static const struct kind_of_op kinds[] = {
@@ -115,6 +120,8 @@ static void may_fail(const struct uring *u, struct io_uring_sqe *sqe)
 
 	if (!kind)
 		return;
+	if (u->slots[(uint32_t)sqe->user_data].op->def->flags & WEIR_OBJECTS_)
+		kind = &of_a_stream;
 	if (interrupted && !is_own(u, sqe)) {
 		interrupted--;
 		change(sqe, -EINTR);
