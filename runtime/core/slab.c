@@ -22,13 +22,13 @@
 
 struct weir_slab_chunk {
 	struct weir_slab_chunk *next;
-	_Alignas(WEIR_SLAB_STEP_) char block[];
+	_Alignas(WEIR_SLAB_ALIGN_) char block[];
 };
 
 /* In front of a block that will be filled with rubbish. */
 struct sized {
 	size_t size;
-	_Alignas(WEIR_SLAB_STEP_) char block[];
+	_Alignas(WEIR_SLAB_ALIGN_) char block[];
 };
 
 void weir_slab_spoil_(void *block, size_t size)

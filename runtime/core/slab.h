@@ -6,6 +6,9 @@
  * more than WEIR_SLAB_MAX_ bytes are the system's from call to call.  Under AddressSanitizer, with
  * WEIR_DEBUG, with conf.check and on a simulated kernel, all of them are, so that a use after the
  * end is seen; with conf.sim what is freed is filled with rubbish, too.
+ *
+ * What is aligned by 16 has a size that is a multiple of 16, so that others need not be rounded up:
+ * a million tasks save 8 MB.
  */
 #ifndef WEIR_CORE_SLAB_H
 #define WEIR_CORE_SLAB_H
@@ -13,7 +16,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define WEIR_SLAB_STEP_		16
+#define WEIR_SLAB_STEP_		8
+#define WEIR_SLAB_ALIGN_	16	/* of a block whose size is a multiple of it; else 8 */
 #define WEIR_SLAB_MAX_		1024
 #define WEIR_SLAB_CLASSES_	(WEIR_SLAB_MAX_ / WEIR_SLAB_STEP_ + 1)
 #define WEIR_SLAB_CHUNK_	16384	/* bytes taken from the system at a time */

@@ -13,7 +13,7 @@
 #include "core/loop.h"
 
 _Static_assert(sizeof(struct weir_task) % WEIR_FRAME_ALIGN == 0 &&
-	       WEIR_SLAB_STEP_ % WEIR_FRAME_ALIGN == 0, "the frame behind it is aligned");
+	       WEIR_SLAB_ALIGN_ % WEIR_FRAME_ALIGN == 0, "the frame behind it is aligned");
 
 void weir_ready_(struct weir_task *t)
 {
