@@ -27,6 +27,7 @@
 #define ALWAYS		256
 #define OFTEN		192	/* what can happen happens, of 256 looks */
 #define JUMP_BITS	34	/* 2^34 ns: 17 seconds */
+#define ERESTARTSYS	(-512)	/* which is not for programs, but leaks out of Linux */
 
 static struct sim *sim_of(const struct uring *u)
 {
@@ -440,8 +441,8 @@ static int call_off(struct sim *s, struct uring *u, struct sim_req *r)
 		s->stats.running++;
 		r->state = SIM_RUNS;
 		if (r->sqe.opcode == IORING_OP_OPENAT && sim_below(s, 2)) {
-			r->state = SIM_OVER;
-			r->res = -512; /* -ERESTARTSYS: leaks out of Linux in just this case */
+			r->state = SIM_OVER; /* the thread was signalled, and tells how it knows */
+			r->res = sim_below(s, 2) ? -EINTR : ERESTARTSYS;
 		} else if (sim_below(s, 4) == 0) {
 			r->state = SIM_OVER;	/* it looks once more before it really begins */
 			r->res = -ECANCELED;

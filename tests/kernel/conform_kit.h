@@ -96,6 +96,7 @@ static struct stage {
 	socklen_t addr_len;
 	size_t written, left;
 	uint64_t luck;
+	uint64_t set;		/* when all of the scene was there */
 	struct rlimit files;
 	char outcome[OUTCOME];
 } stage;
@@ -467,6 +468,18 @@ static inline void limit_files(bool lowest)
 	setrlimit(RLIMIT_NOFILE, &r);
 }
 
+/* By the clock of the scene's timers.  A loop that was kept from running has an older one, by which
+ * a sleep may end before they have expired. */
+static inline uint64_t stage_time(void)
+{
+	struct timespec t;
+
+	if (stage.simulated)
+		return weir_now(stage.loop);
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * WEIR_S + (uint64_t)t.tv_nsec;
+}
+
 static inline uint64_t nap(const struct step *s)
 {
 	return (uint64_t)s->n * (stage.simulated ? WEIR_S : WEIR_MS);
@@ -509,7 +522,9 @@ static inline WEIR_CO(steps, self, op)
 			break;
 		}
 		if (self->s->what == SLEEP)
-			WEIR_AWAIT(self->rc, weir_sleep(op, nap(self->s)));
+			do
+				WEIR_AWAIT(self->rc, weir_sleep(op, nap(self->s)));
+			while (stage_time() < stage.set + nap(self->s));
 		if (self->s->what == END || (self->s->what == START && self->script->steady)) {
 			WEIR_AWAIT(self->rc, weir_join(op, stage.actors[self->k].task));
 			stage.actors[self->k].task = NULL;
@@ -563,6 +578,7 @@ static inline WEIR_CO(play, self, op)
 	WEIR_CALL(self->rc, self->u.setting, setting, .scene = self->script->scene);
 	if (self->rc < 0)
 		WEIR_RETURN(self->rc);
+	stage.set = stage_time();
 	WEIR_CALL(self->rc, self->u.steps, steps, .script = self->script);
 	limit_files(false);
 	WEIR_CALL(self->rc, self->u.curtain, curtain, .last = self->script->left - 1);

@@ -354,4 +354,37 @@ START_TEST(a_cancel_and_what_it_cancels_end_as_on_linux)
 }
 END_TEST
 
-TESTS("conform_ring", a_cancel_and_what_it_cancels_end_as_on_linux)
+static const struct race *race(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof races / sizeof *races; i++)
+		if (!strcmp(races[i].name, name))
+			return &races[i];
+	ck_abort_msg("no race is called '%s'", name);
+}
+
+/* What one kernel does rarely, or not at all. */
+static const struct {
+	const char *race, *outcome;
+} elsewhere[] = {
+	{ "an open that blocks", "cancel EALREADY, op EINTR" },		/* 6.1 */
+	{ "an open that blocks", "cancel EALREADY, op ERESTARTSYS" },
+	{ "a read of a file, by a thread", "cancel EALREADY, op done" },
+	{ "an fsync", "cancel ENOENT, op 0" },				/* 6.1 */
+	{ "an accept", "cancel 0, op ECANCELED" },
+};
+
+START_TEST(what_other_kernels_were_seen_to_do_is_simulated)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof elsewhere / sizeof *elsewhere && !test_on_valgrind(); i++)
+		ck_assert_msg(simulated(race(elsewhere[i].race), elsewhere[i].outcome),
+			      "%s: not in the simulation: %s", elsewhere[i].race,
+			      elsewhere[i].outcome);
+}
+END_TEST
+
+TESTS("conform_ring", a_cancel_and_what_it_cancels_end_as_on_linux,
+      what_other_kernels_were_seen_to_do_is_simulated)

@@ -136,6 +136,39 @@ START_TEST(a_write_of_nothing_behind_the_end_makes_a_file_no_longer)
 }
 END_TEST
 
+/* ---- sockets ---- */
+
+struct stranger { struct weir_frame co; int fd, rc[4]; char buf[4]; };
+
+static WEIR_CO(stranger, self, op)
+{
+	WEIR_TRY(self->fd, out, weir_socket(op, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+	WEIR_AWAIT(self->rc[0], weir_recv(op, self->fd, self->buf, sizeof self->buf, 0));
+	WEIR_AWAIT(self->rc[1], weir_shutdown(op, self->fd, SHUT_RD));
+	WEIR_AWAIT(self->rc[2], weir_recv(op, self->fd, self->buf, sizeof self->buf, 0));
+	WEIR_AWAIT(self->rc[3], weir_close(op, self->fd));
+	ck_assert_int_eq(self->rc[0], -ENOTCONN);
+	ck_assert_int_eq(self->rc[1], -ENOTCONN);
+	ck_assert_int_eq(self->rc[2], 0);
+	WEIR_RETURN(self->rc[3]);
+out:
+	WEIR_RETURN(self->fd);
+}
+WEIR_END
+
+/* On Linux, too; 6.1 was the first that showed it. */
+START_TEST(shutdown_of_an_unconnected_tcp_socket_fails_yet_shuts_it)
+{
+	struct weir_loop *real = test_loop_conf(&(struct weir_loop_conf){ .ops = 16 });
+	struct weir_loop *loop = sim_loop(1, 0);
+
+	ck_assert_int_eq(weir_run(real, stranger), 0);
+	ck_assert_int_eq(weir_run(loop, stranger), 0);
+	test_loop_free(real);
+	test_loop_free(loop);
+}
+END_TEST
+
 /* ---- frames ---- */
 
 struct child {
@@ -191,4 +224,5 @@ END_TEST
 
 TESTS("sim", bytes_arrive_whole_and_in_order_whatever_the_seed, the_same_seed_is_the_same_run,
       a_write_of_nothing_behind_the_end_makes_a_file_no_longer,
+      shutdown_of_an_unconnected_tcp_socket_fails_yet_shuts_it,
       the_frame_of_a_finished_task_holds_rubbish)
