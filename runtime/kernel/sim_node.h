@@ -63,7 +63,7 @@ struct sim_node {
 struct sim_desc {
 	struct sim_node *node;
 	uint64_t at;
-	int flags; /* O_RDONLY, O_WRONLY, O_RDWR, O_APPEND */
+	int flags; /* O_RDONLY, O_WRONLY, O_RDWR, O_APPEND; O_NONBLOCK */
 };
 
 /* NULL: not a descriptor of ours. */

@@ -236,7 +236,7 @@ static void join(struct sim_node *a, struct sim_node *b)
 int weir_sim_socket_(struct sim *s, int domain, int type)
 {
 	struct sim_node *n;
-	int fd;
+	int flags = O_RDWR | (type & SOCK_NONBLOCK ? O_NONBLOCK : 0), fd;
 
 	if (domain != AF_INET && domain != AF_INET6 && domain != AF_UNIX)
 		return -EAFNOSUPPORT;
@@ -246,7 +246,7 @@ int weir_sim_socket_(struct sim *s, int domain, int type)
 	n = socket_new(s, domain);
 	if (!n)
 		return -ENOMEM;
-	fd = weir_sim_open_(s, n, O_RDWR);
+	fd = weir_sim_open_(s, n, flags);
 	weir_sim_node_unref_(n);
 	return fd;
 }
@@ -282,12 +282,13 @@ int weir_sim_bind_(struct sim *s, struct sim_node *n, const struct sockaddr *add
 
 int weir_sim_listen_(struct sim *s, struct sim_node *n, int backlog)
 {
-	unsigned most = s->conf.trouble & WEIR_SIM_NARROW && sim_below(s, 2) ? 1 : SOMAX;
+	bool narrow = s->conf.trouble & WEIR_SIM_NARROW && sim_below(s, 2) && is_tcp(n);
+	unsigned most = narrow ? 0 : SOMAX;
 
 	if (n->u.socket.connected || !n->u.socket.len)
 		return -EINVAL;
 	n->u.socket.listens = true;
-	n->u.socket.backlog = backlog < 1 ? 1 : (unsigned)backlog;
+	n->u.socket.backlog = (unsigned)backlog; /* a negative one is the most */
 	if (n->u.socket.backlog > most)
 		n->u.socket.backlog = most;
 	return 0;
@@ -305,14 +306,21 @@ static struct sim_node *listener(const struct sim *s, const struct sim_node *n,
 	return to && to->u.socket.listens ? to : NULL;
 }
 
-/* A backlog that is full makes it wait. */
-static bool can_connect(const struct sim *s, const struct sim_node *n,
+/* A backlog holds one more than it was asked to. */
+static bool is_full(const struct sim_node *listener)
+{
+	return listener->u.socket.queued > listener->u.socket.backlog;
+}
+
+/* A backlog that is full makes it wait; but not a socket of AF_UNIX that is told not to block, of
+ * which Linux has no way to say when it could. */
+static bool can_connect(const struct sim *s, const struct sim_desc *d,
 			const struct io_uring_sqe *q)
 {
-	const struct sim_node *to = listener(s, n, q);
+	const struct sim_node *n = d->node, *to = listener(s, n, q);
 
-	return n->u.socket.connected || n->u.socket.listens || !to ||
-		to->u.socket.queued < to->u.socket.backlog;
+	return n->u.socket.connected || n->u.socket.listens || !to || !is_full(to) ||
+		(!is_tcp(n) && d->flags & O_NONBLOCK);
 }
 
 static int do_connect(struct sim *s, struct sim_node *n, const struct io_uring_sqe *q)
@@ -329,6 +337,8 @@ static int do_connect(struct sim *s, struct sim_node *n, const struct io_uring_s
 		return -EISCONN;
 	if (!to)
 		return -ECONNREFUSED;
+	if (is_full(to))
+		return -EAGAIN;
 	other = socket_new(s, n->u.socket.domain);
 	if (!other)
 		return -ENOMEM;
@@ -464,7 +474,7 @@ bool weir_sim_stream_can_(struct sim *s, const struct sim_desc *d, const struct 
 	case IORING_OP_ACCEPT:
 		return !socket || !n->u.socket.listens || n->u.socket.queued;
 	case IORING_OP_CONNECT:
-		return !socket || can_connect(s, n, q);
+		return !socket || can_connect(s, d, q);
 	default:
 		return true;
 	}

@@ -358,6 +358,30 @@ static const struct script tcp_strangers[] = {
 		{ START, RECV, 0, 3 }, { START, SEND, 0, 3 }, { START, CONNECT, 0 } } },
 };
 
+/* There is room for one connection.  No connect of AF_UNIX that blocks is cancelled while it waits:
+ * Linux 6.18 was seen to lose such a cancel. */
+static const struct script backlogs[] = {
+	{ "no place, and no waiting", A_SMALL_LISTENER,
+	  .may = "0 EAGAIN fd 0 fd", .steps = {
+		{ START, CONNECT, 1 }, { END, .on = 0 }, { START, CONNECT, 2 }, { END, .on = 1 },
+		{ START, ACCEPT, 0 }, { END, .on = 2 }, { START, CONNECT, 2 }, { END, .on = 3 },
+		{ START, ACCEPT, 0 } } },
+	{ "a connect waits for a place", A_SMALL_BLOCKING_LISTENER,
+	  .may = "0 0 fd", .steps = {
+		{ START, CONNECT, 1 }, { END, .on = 0 }, { START, CONNECT, 2 },
+		{ START, ACCEPT, 0 } } },
+	{ "a connect by TCP that waits for a place is cancelled", A_SMALL_TCP_LISTENER,
+	  .may = "0 ECANCELED", .steps = {
+		{ START, CONNECT, 1 }, { END, .on = 0 }, { ARRIVE, .on = 0 },
+		{ START, CONNECT, 2 }, { CANCEL, .on = 1 } } },
+};
+
+START_TEST(backlogs_are_as_on_linux)
+{
+	COMPARE(backlogs);
+}
+END_TEST
+
 START_TEST(listeners_are_as_on_linux)
 {
 	COMPARE(listeners);
@@ -587,5 +611,5 @@ START_TEST(eventfds_are_as_on_linux)
 END_TEST
 
 TESTS("conform", pipes_are_as_on_linux, socket_pairs_are_as_on_linux, connections_are_as_on_linux,
-      listeners_are_as_on_linux, listeners_for_tcp_are_as_on_linux, files_are_as_on_linux,
-      paths_are_as_on_linux, timers_are_as_on_linux, eventfds_are_as_on_linux)
+      backlogs_are_as_on_linux, listeners_are_as_on_linux, listeners_for_tcp_are_as_on_linux,
+      files_are_as_on_linux, paths_are_as_on_linux, timers_are_as_on_linux, eventfds_are_as_on_linux)

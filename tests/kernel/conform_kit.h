@@ -65,8 +65,9 @@ struct step {
 };
 
 enum scene {
-	BARE, A_PIPE, A_PAIR, A_TCP, A_LISTENER, A_TCP_LISTENER, A_FILE, A_TIMER, A_SLOW_TIMER,
-	AN_EVENTFD, A_SEMAPHORE, A_DIRECTORY, A_FIFO
+	BARE, A_PIPE, A_PAIR, A_TCP, A_LISTENER, A_TCP_LISTENER, A_SMALL_LISTENER,
+	A_SMALL_TCP_LISTENER, A_SMALL_BLOCKING_LISTENER, A_FILE, A_TIMER, A_SLOW_TIMER, AN_EVENTFD,
+	A_SEMAPHORE, A_DIRECTORY, A_FIFO
 };
 
 struct script {
@@ -245,7 +246,7 @@ static inline void learn_address(int fd)
 
 /* The descriptors that tasks must make: a pipe, a listener in slot 0, sockets to connect in 1 and
  * 2, or a connection in 0 and 1. */
-struct setting { struct weir_frame co; enum scene scene; int i, rc, listener; };
+struct setting { struct weir_frame co; enum scene scene; int i, rc, listener, type; bool tcp; };
 
 static inline WEIR_CO(setting, self, op)
 {
@@ -255,18 +256,21 @@ static inline WEIR_CO(setting, self, op)
 		WEIR_TRY(self->rc, out, weir_open(op, "f", O_RDWR, 0));
 	if (self->scene == A_FILE)
 		stage.fds[0] = self->rc;
-	if (self->scene != A_TCP && self->scene != A_LISTENER && self->scene != A_TCP_LISTENER)
+	if (self->scene < A_TCP || self->scene > A_SMALL_BLOCKING_LISTENER)
 		WEIR_RETURN(0);
-	make_address(self->scene == A_LISTENER ? AF_UNIX : AF_INET);
+	self->tcp = self->scene == A_TCP || self->scene == A_TCP_LISTENER ||
+		self->scene == A_SMALL_TCP_LISTENER;
+	self->type = SOCK_STREAM | (self->scene == A_SMALL_BLOCKING_LISTENER ? 0 : SOCK_NONBLOCK);
+	make_address(self->tcp ? AF_INET : AF_UNIX);
 	for (self->i = 0; self->i < 3; self->i++) {
-		WEIR_TRY(self->rc, out, weir_socket(op, stage.addr.ss_family,
-						    SOCK_STREAM | SOCK_NONBLOCK, 0));
+		WEIR_TRY(self->rc, out, weir_socket(op, stage.addr.ss_family, self->type, 0));
 		stage.fds[self->i] = self->rc;
 	}
 	WEIR_TRY(self->rc, out, weir_bind(op, stage.fds[0], (struct sockaddr *)&stage.addr,
 					  stage.addr_len));
 	learn_address(stage.fds[0]);
-	WEIR_TRY(self->rc, out, weir_listen(op, stage.fds[0], 8));
+	WEIR_TRY(self->rc, out, weir_listen(op, stage.fds[0],
+					    self->scene >= A_SMALL_LISTENER ? 0 : 8));
 	if (self->scene != A_TCP)
 		WEIR_RETURN(0);
 	WEIR_TRY(self->rc, out, weir_connect(op, stage.fds[1], (struct sockaddr *)&stage.addr,

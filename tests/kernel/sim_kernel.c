@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -299,6 +300,60 @@ START_TEST(errors_are_those_of_the_call)
 			failed += fails_as_it_may(may[i].what, may[i].err, seed);
 		ck_assert_uint_gt(failed, 5);
 	}
+}
+END_TEST
+
+struct accepts {
+	struct weir_frame co;
+	int socket[2], rc, closed;
+	struct sockaddr_storage addr;
+};
+
+/* Result: of the accept; 1 if it did not come to that. */
+static WEIR_CO(accepts, self, op)
+{
+	self->socket[0] = self->socket[1] = -1;
+	self->addr.ss_family = AF_UNIX;
+	WEIR_TRY(self->socket[0], out, weir_socket(op, AF_UNIX, SOCK_STREAM, 0));
+	WEIR_TRY(self->socket[1], out, weir_socket(op, AF_UNIX, SOCK_STREAM, 0));
+	WEIR_TRY(self->rc, out, weir_bind(op, self->socket[0], (struct sockaddr *)&self->addr, 10));
+	WEIR_TRY(self->rc, out, weir_listen(op, self->socket[0], 1));
+	WEIR_TRY(self->rc, out, weir_connect(op, self->socket[1], (struct sockaddr *)&self->addr,
+					     10));
+	WEIR_AWAIT(self->rc, weir_accept(op, self->socket[0], NULL, NULL, 0));
+	if (self->rc >= 0)
+		WEIR_AWAIT(self->closed, weir_close(op, self->rc));
+	goto close;
+out:
+	self->rc = 1;
+close:
+	if (self->socket[1] >= 0)
+		WEIR_AWAIT(self->closed, weir_close(op, self->socket[1]));
+	if (self->socket[0] >= 0)
+		WEIR_AWAIT(self->closed, weir_close(op, self->socket[0]));
+	WEIR_RETURN(self->rc < 0 ? self->rc : 0);
+}
+WEIR_END
+
+/* Each is in accept(2), and each is seen. */
+START_TEST(an_accept_fails_as_it_may)
+{
+	static const int may[] = { EMFILE, ENFILE, ECONNABORTED, ENOMEM };
+	unsigned seed, i, seen[4] = { 0 };
+	int rc;
+
+	for (seed = 0; seed < 500; seed++) {
+		begin(seed, WEIR_SIM_ERRORS);
+		rc = weir_run(loop, accepts);
+		for (i = 0; rc < 0 && i < 4 && may[i] != -rc; i++)
+			;
+		ck_assert_msg(rc == 0 || i < 4, "%s", strerror(-rc));
+		if (rc < 0)
+			seen[i]++;
+		test_loop_free(loop);
+	}
+	for (i = 0; i < 4; i++)
+		ck_assert_uint_gt(seen[i], 0);
 }
 END_TEST
 
@@ -609,6 +664,7 @@ END_TEST
 
 TESTS("sim_kernel", a_buffer_in_flight_holds_rubbish, a_buffer_that_changes_in_flight_is_reported,
       every_trouble_happens_and_is_survived, errors_are_those_of_the_call,
+      an_accept_fails_as_it_may,
       the_trace_names_what_was_done_and_is_the_same_again,
       jobs_are_steps_and_may_be_cancelled_before_they_begin_or_when_they_have,
       workers_may_be_shared_and_end_their_jobs_in_any_order,

@@ -35,7 +35,7 @@ enum {	/* weir_sim_conf.trouble: beyond that operations end in any order */
 	WEIR_SIM_LATE = 1,	/* some take time, up to WEIR_SIM_LATEST */
 	WEIR_SIM_SHORT = 2,	/* some move fewer bytes than they could */
 	WEIR_SIM_AGAIN = 4,	/* calls are cut short or refused for now: what weir should hide */
-	WEIR_SIM_NARROW = 8,	/* pipes, sockets and backlogs are small */
+	WEIR_SIM_NARROW = 8,	/* pipes, sockets and TCP's backlogs are small */
 	WEIR_SIM_SHUFFLE = 16,	/* tasks that are ready run in any order, not the first first */
 	WEIR_SIM_SOUND = 31,	/* all of the above: a correct program does its work */
 	WEIR_SIM_ERRORS = 32,	/* some fail: -EIO, -ENOSPC, -ECONNRESET, -EMFILE, -ENOMEM... */

@@ -26,6 +26,8 @@ WEIR_API WEIR_MUST_USE struct weir_op *weir_socket(struct weir_op *op, int domai
 WEIR_API WEIR_MUST_USE struct weir_op *weir_bind(struct weir_op *op, int fd,
 						 const struct sockaddr *addr, socklen_t len);
 WEIR_API WEIR_MUST_USE struct weir_op *weir_listen(struct weir_op *op, int fd, int backlog);
+/* connect(2).  It waits for the connection; where a listener's backlog is full, for a place in it,
+ * too, but a socket of AF_UNIX with SOCK_NONBLOCK gets -EAGAIN. */
 WEIR_API WEIR_MUST_USE struct weir_op *weir_connect(struct weir_op *op, int fd,
 						    const struct sockaddr *addr, socklen_t len);
 
