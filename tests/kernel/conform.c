@@ -612,4 +612,5 @@ END_TEST
 
 TESTS("conform", pipes_are_as_on_linux, socket_pairs_are_as_on_linux, connections_are_as_on_linux,
       backlogs_are_as_on_linux, listeners_are_as_on_linux, listeners_for_tcp_are_as_on_linux,
-      files_are_as_on_linux, paths_are_as_on_linux, timers_are_as_on_linux, eventfds_are_as_on_linux)
+      files_are_as_on_linux, paths_are_as_on_linux, timers_are_as_on_linux,
+      eventfds_are_as_on_linux)
