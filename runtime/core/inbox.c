@@ -2,9 +2,10 @@
 /*
  * inbox.c - see inbox.h; and ports, the public handle on it.
  *
- * The bell is rung under the lock, and closing takes the lock: so nobody rings the bell of a loop
- * that is gone.  The loop looks at `first` without the lock once a turn; what it misses there it
- * sees when it takes the lock to say that it will sleep.
+ * The bell has a lock of its own, or the loop that it wakes would run into the lock of who rings it
+ * and sleep again.  It is taken under the other lock, and closing waits for it: so nobody rings the
+ * bell of a loop that is gone.  The loop looks at `first` without the lock once a turn; what it
+ * misses there it sees when it takes the lock to say that it will sleep.
  */
 
 #include "core/inbox.h"
@@ -39,6 +40,7 @@ struct weir_inbox *weir_inbox_new_(struct weir_backend *be)
 	pthread_once(&once, watch_forks);
 	in->forks = forks;
 	pthread_mutex_init(&in->lock, NULL);	/* of the default kind: cannot fail on Linux */
+	pthread_mutex_init(&in->bell, NULL);
 	in->first = NULL;
 	in->last = &in->first;
 	in->be = be;
@@ -56,33 +58,39 @@ void weir_inbox_unref_(struct weir_inbox *in)
 {
 	if (atomic_fetch_sub_explicit(&in->refs, 1, memory_order_acq_rel) > 1)
 		return;
+	pthread_mutex_destroy(&in->bell);
 	pthread_mutex_destroy(&in->lock);
 	weir_free_(in);
 }
 
-/* Under the lock. */
-static bool put(struct weir_inbox *in, struct weir_msg *msg, bool can_wait)
+/* Closed is whether the way to it is.  Gives back the lock, which the caller has taken. */
+static bool put_and_unlock(struct weir_inbox *in, struct weir_msg *msg, bool can_wait, bool closed)
 {
-	if (!in->be)
-		return false;
-	msg->next = NULL;
-	__atomic_store_n(in->last, msg, __ATOMIC_RELAXED);	/* maybe `first`, read without */
-	in->last = &msg->next;
-	if (in->loop == WEIR_SLEEPS_ || (in->loop == WEIR_DOZES_ && !can_wait)) {
-		in->loop = WEIR_AWAKE_;
-		in->be->ops->wake(in->be);
+	struct weir_backend *be = closed ? NULL : in->be;
+	bool rings = false;
+
+	if (be) {
+		msg->next = NULL;
+		__atomic_store_n(in->last, msg, __ATOMIC_RELAXED);	/* maybe `first` */
+		in->last = &msg->next;
+		rings = in->loop == WEIR_SLEEPS_ || (in->loop == WEIR_DOZES_ && !can_wait);
 	}
-	return true;
+	if (rings) {
+		in->loop = WEIR_AWAKE_;
+		pthread_mutex_lock(&in->bell);
+	}
+	pthread_mutex_unlock(&in->lock);
+	if (rings) {
+		be->ops->wake(be);
+		pthread_mutex_unlock(&in->bell);
+	}
+	return be;
 }
 
 bool weir_inbox_put_(struct weir_inbox *in, struct weir_msg *msg, bool can_wait)
 {
-	bool ok;
-
 	pthread_mutex_lock(&in->lock);
-	ok = put(in, msg, can_wait);
-	pthread_mutex_unlock(&in->lock);
-	return ok;
+	return put_and_unlock(in, msg, can_wait, false);
 }
 
 static void run(struct weir_msg *msg)
@@ -138,6 +146,8 @@ void weir_inbox_close_(struct weir_inbox *in)
 	in->first = NULL;
 	in->be = NULL;
 	pthread_mutex_unlock(&in->lock);
+	pthread_mutex_lock(&in->bell);		/* who rings it is done */
+	pthread_mutex_unlock(&in->bell);
 	run(msg);
 }
 
@@ -172,14 +182,10 @@ int weir_port_new_(struct weir_port **port, struct weir_loop *loop, const char *
 
 int weir_post(struct weir_port *p, struct weir_msg *msg)
 {
-	bool ok;
-
 	if (p->inbox->forks != forks)	/* perhaps locked for ever */
 		return -ECHILD;
 	pthread_mutex_lock(&p->inbox->lock);
-	ok = !p->closed && put(p->inbox, msg, false);
-	pthread_mutex_unlock(&p->inbox->lock);
-	return ok ? 0 : -EPIPE;
+	return put_and_unlock(p->inbox, msg, false, p->closed) ? 0 : -EPIPE;
 }
 
 void weir_port_close(struct weir_port *p)

@@ -21,6 +21,7 @@ struct weir_inbox {
 	struct weir_msg *first, **last;		/* under lock; first also read without, as a hint */
 	struct weir_backend *be;		/* under lock; NULL once closed */
 	enum { WEIR_AWAKE_, WEIR_DOZES_, WEIR_SLEEPS_ } loop;	/* under lock */
+	pthread_mutex_t bell;			/* held while it is rung */
 	atomic_uint refs;
 	unsigned forks;				/* see weir_forks_() */
 };

@@ -3,8 +3,9 @@
  * uring.c - the io_uring backend: the ring, its clock, its turn.  The system calls are those of
  * sys.h, so that a simulated kernel can answer them.
  *
- * Two ops are the backend's own and always in flight: a read of the timerfd, and one of the eventfd
- * by which other threads wake the loop.  Nothing is allocated after weir_uring_new_().
+ * Two ops are the backend's own: a read of the timerfd, always in flight; and one of the eventfd by
+ * which other threads wake the loop, in flight while it sleeps.  Nothing is allocated after
+ * weir_uring_new_().
  */
 #define _GNU_SOURCE
 #include <stdatomic.h>
@@ -131,13 +132,27 @@ static void timer_complete(struct weir_op *op, int res)
 		read_start(u, op, &timer_def, u->timer_fd, &u->timer_count);
 }
 
+static bool is_over(const struct weir_op *op)
+{
+	return op->u.kernel.slot == NO_SLOT;
+}
+
+/* A bell that was rung before is heard at once. */
+static void wake_start(struct uring *u)
+{
+	if (is_over(&u->wake_op) && !u->closing)
+		read_start(u, &u->wake_op, &wake_def, u->wake_fd, &u->wake_count);
+}
+
+/* A loop's own sleep begins it anew, so that one call submits it and sleeps.  A host sleeps without
+ * a call of ours: there it is submitted at once, or keeps the host from it. */
 static void wake_complete(struct weir_op *op, int res)
 {
 	struct uring *u = weir_container_of(op, struct uring, wake_op);
 
 	(void)res;
-	if (!u->closing)
-		read_start(u, op, &wake_def, u->wake_fd, &u->wake_count);
+	if (u->hosted)
+		wake_start(u);
 }
 
 static void uring_arm(struct weir_backend *be, uint64_t due)
@@ -237,6 +252,8 @@ static int uring_turn(struct weir_backend *be, bool block)
 	unsigned n;
 	int rc = 0;
 
+	if (block)
+		wake_start(u);
 	weir_uring_flush_(u);
 	block = block && !weir_uring_stirs_(u) && (!kernel_flags(u) || in_vain(u)) &&
 		!past_limit(u);
@@ -257,18 +274,12 @@ static int uring_turn(struct weir_backend *be, bool block)
 
 /* ---- the backend's own ops ---- */
 
-static bool is_over(const struct weir_op *op)
-{
-	return op->u.kernel.slot == NO_SLOT;
-}
-
 static void own_start(struct uring *u)
 {
 	u->closing = false;
 	if (is_over(&u->timer_op))
 		read_start(u, &u->timer_op, &timer_def, u->timer_fd, &u->timer_count);
-	if (is_over(&u->wake_op))
-		read_start(u, &u->wake_op, &wake_def, u->wake_fd, &u->wake_count);
+	wake_start(u);
 }
 
 /* They write into *u: it must outlive them.  Both can be polled, so their cancel cannot hang; a

@@ -9,7 +9,8 @@
  * A mutant is the same with one step wrong; SPIN must find it.
  *	NO_LOOK		the loop says that it sleeps without looking whether there is a message
  *	NO_DOZE_TIMER	a doze ends by the bell alone
- *	LATE_BELL	the bell is rung after the lock is given back
+ *	LATE_BELL	the bell is rung without its lock
+ *	NO_WAIT		the loop closes its inbox and does not wait for who rings the bell
  *	EARLY_RUN	the loop closes its inbox after it has run what was there, not before
  */
 #define SENDERS		2
@@ -17,7 +18,7 @@
 
 mtype = { AWAKE, DOZES, SLEEPS };
 
-bool locked;
+bool locked, ringing;		/* the locks of inbox and bell */
 byte inbox;			/* messages in it */
 mtype loop = AWAKE;
 bool closed, gone;
@@ -56,18 +57,20 @@ inline put() {
 		:: rings ->
 			loop = AWAKE;
 #ifndef LATE_BELL
-			ring();
+			atomic { !ringing -> ringing = true }
 #endif
 		:: else
 		fi
 	fi;
 	unlock();
-#ifdef LATE_BELL
 	if
-	:: rings -> ring()
+	:: rings ->
+		ring();
+#ifndef LATE_BELL
+		ringing = false
+#endif
 	:: else
 	fi
-#endif
 }
 
 active [SENDERS] proctype sender() {
@@ -148,6 +151,9 @@ sleep:			if
 	inbox = 0;
 	unlock();
 	ran = ran + taken;
+#endif
+#ifndef NO_WAIT
+	!ringing;
 #endif
 	gone = true;
 	left == 0;
