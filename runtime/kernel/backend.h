@@ -95,13 +95,15 @@ struct weir_backend {
 	const struct weir_backend_ops *ops;
 };
 
-/* A backend reads op->u.kernel as the submission queue entry of op->def->opcode, fields by the
- * same names; but IORING_OP_SOCKET has fd = -1 and its domain in flags, so that fd is a descriptor
- * in every op, or negative.  IORING_OP_SEND has no use for off, which is the caller's.  An op that
- * is WEIR_MULTISHOT_ has its group in addr; off is 0, and at each completion its IORING_CQE_F_*. */
+/* A backend reads op->u.kernel as the submission queue entry of op->def->opcode, fields by the same
+ * names; but IORING_OP_SOCKET has fd = -1 and its domain in flags, so that fd is a descriptor in
+ * every op, or negative.  IORING_OP_SEND has no use for off, which is the caller's.  In
+ * WEIR_KOP_CLOSE off is the caller's and len the backend's.  An op that is WEIR_MULTISHOT_ has its
+ * group in addr; off is 0, and at each completion its IORING_CQE_F_*. */
 
 /* Opcodes of calls that never block, which a backend makes at once, and of close, which waits
- * until the kernel has let go of every op on the descriptor.  Above any IORING_OP_*. */
+ * until the kernel has let go of every op on the descriptor, and then may wait for the next turn.
+ * Above any IORING_OP_*. */
 enum {
 	WEIR_KOP_CLOSE = 200,
 	WEIR_KOP_BIND,		/* addr, off = length */

@@ -476,6 +476,17 @@ static void take_cancel(struct sim *s, struct uring *u, const struct io_uring_sq
 		post(s, &u->ring, sqe->user_data, res, 0);
 }
 
+/* Of a file that has nothing to write late Linux closes the descriptor as it takes the entry. */
+static void take_close(struct sim *s, struct uring *u, const struct io_uring_sqe *sqe)
+{
+	int res = weir_sim_close_(s, sqe->fd);
+
+	mix(s, (uint64_t)(uint32_t)res);
+	weir_sim_trace_(s, "slot %-3u close of fd %d = %d", (unsigned)sqe->user_data, sqe->fd,
+			res);
+	post(s, &u->ring, sqe->user_data, res, 0);
+}
+
 /* Takes what has been submitted, or some of it.  Result: how many. */
 static int take(struct sim *s, struct uring *u)
 {
@@ -490,6 +501,8 @@ static int take(struct sim *s, struct uring *u)
 		s->stats.taken++;
 		if (sqe->opcode == IORING_OP_ASYNC_CANCEL)
 			take_cancel(s, u, sqe);
+		else if (sqe->opcode == IORING_OP_CLOSE)
+			take_close(s, u, sqe);
 		else
 			take_req(s, u, sqe);
 		*sq->khead = ++sq->sqe_head;

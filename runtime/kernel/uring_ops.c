@@ -145,6 +145,10 @@ static void fill(const struct uring *u, struct io_uring_sqe *sqe, const struct w
 	case IORING_OP_SEND:	/* its caller's, see backend.h */
 		sqe->off = 0;
 		break;
+	case WEIR_KOP_CLOSE:
+		sqe->opcode = IORING_OP_CLOSE;
+		sqe->off = 0;
+		break;
 	}
 	if (op->def->flags & WEIR_MULTISHOT_) {
 		sqe->addr = 0;
@@ -204,15 +208,28 @@ static void launch_parked(struct uring *u)
 	}
 }
 
+/* The close op is in the submission queue, and the kernel has not come by it.  Once it has, the
+ * descriptor may be another file's, before the completion is looked at. */
+static bool rides(const struct uring *u, const struct weir_op *op)
+{
+	return op->def->opcode == WEIR_KOP_CLOSE &&
+		(int)(*u->ring.sq.khead - op->u.kernel.len) <= 0;
+}
+
 /* A descriptor whose close has begun takes no op any more, or it might never be closed. */
 static bool is_closing(struct uring *u, int fd)
 {
 	struct weir_list *l;
+	uint32_t i;
 
 	if (!bucket(u, fd)->closing)
 		return false;
 	for (l = u->closers.next; l != &u->closers; l = l->next)
 		if (op_of(l)->u.kernel.fd == fd)
+			return true;
+	for (i = next_on(u, fd, bucket(u, fd)->first); i != NO_SLOT;
+	     i = next_on(u, fd, u->slots[i].next))
+		if (rides(u, u->slots[i].op))
 			return true;
 	return false;
 }
@@ -308,6 +325,17 @@ static void cancel_parked_on(struct uring *u, int fd)
 	}
 }
 
+/* Where the kernel is entered soon anyway, the close goes with that; if not, an enter of its own
+ * would be no better than close(2).  False: it is not to go so, or there is no room. */
+static bool close_ride(struct uring *u, struct weir_op *op)
+{
+	if (!io_uring_sq_ready(&u->ring) || !launch(u, op))
+		return false;
+	op->u.kernel.len = u->ring.sq.sqe_tail - 1;	/* its number, see rides() */
+	bucket(u, op->u.kernel.fd)->closing++;
+	return true;
+}
+
 /* Closing under an op would leave it alive, on a file that nobody can name any more: its
  * buffer would receive the peer's next bytes.  So each is cancelled and waited for first. */
 static bool close_begin(struct uring *u, struct weir_op *op)
@@ -321,6 +349,8 @@ static bool close_begin(struct uring *u, struct weir_op *op)
 	}
 	cancel_parked_on(u, fd);
 	if (!any_on(u, fd)) {
+		if (close_ride(u, op))
+			return false;
 		op->res = u->sys->close(u, fd);
 		return true;
 	}
@@ -422,6 +452,10 @@ static void completion(struct uring *u, uint64_t user_data, int res, uint32_t fl
 	}
 	if (res <= ERESTART_FIRST && res >= ERESTART_LAST)
 		res = -EINTR;
+	if (op->def->opcode == WEIR_KOP_CLOSE) {
+		bucket(u, op->u.kernel.fd)->closing--;
+		res = res == -EINTR ? 0 : res;	/* closed all the same, see direct.c */
+	}
 	if (!is_over(op, s, res)) {
 		if (!s->cancelled) {
 			try_again(u, op, res == -EAGAIN);

@@ -270,6 +270,80 @@ START_TEST(a_ctx_fd_is_heard_when_all_room_is_taken)
 }
 END_TEST
 
+/* ---- closes that go with what is submitted anyway ---- */
+
+START_TEST(a_close_goes_with_what_is_submitted)
+{
+	int one, two, rc, fd;
+
+	begin_ring(16, 8);
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	go(reader, .fd = pipe_fds[0], .rc = &one);
+	go(closer, .fd = fd, .rc = &rc);
+	go(reader, .fd = fd, .rc = &two);
+	turn();
+	ck_assert_int_eq(two, -EBADF);
+	ck_assert_int_eq(rc, PENDING);
+	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+	turn();
+	ck_assert_int_eq(rc, 0);
+	ck_assert_int_eq(cancel(), -EBADF);
+	end_ring();
+}
+END_TEST
+
+START_TEST(of_two_closes_of_a_descriptor_one_is_refused)
+{
+	int one, two, rc, fd;
+
+	begin_ring(16, 8);
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	go(reader, .fd = pipe_fds[0], .rc = &one);
+	go(closer, .fd = fd, .rc = &rc);
+	go(closer, .fd = fd, .rc = &two);
+	turn();
+	ck_assert_int_eq(two, -EBADF);
+	turn();
+	ck_assert_int_eq(rc, 0);
+	ck_assert_int_eq(cancel(), -EBADF);
+	end_ring();
+}
+END_TEST
+
+struct reopener { struct weir_frame co; int fd, rc, *closed; char byte; };
+
+static WEIR_CO(reopener, self, op)
+{
+	ck_assert_int_eq(open("/dev/zero", O_RDONLY | O_CLOEXEC), self->fd);
+	ck_assert_int_eq(*self->closed, PENDING);
+	WEIR_AWAIT(self->rc, weir_read(op, self->fd, &self->byte, 1, 0));
+	ck_assert_int_eq(self->rc, 1);
+	WEIR_AWAIT(self->rc, weir_close(op, self->fd));
+	WEIR_RETURN(self->rc);
+}
+WEIR_END
+
+/* The queue is full, so the kernel takes what is in it before the turn is over. */
+START_TEST(a_descriptor_is_anothers_once_the_kernel_has_closed_it)
+{
+	int one, rc, fd, i;
+
+	begin_small();
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	go(reader, .fd = pipe_fds[0], .rc = &one);
+	go(closer, .fd = fd, .rc = &rc);
+	for (i = 0; i < 8; i++)
+		go(repeated, .n = 1);
+	go(reopener, .fd = fd, .closed = &rc);
+	while (group.active > 1)
+		turn();
+	ck_assert_int_eq(rc, 0);
+	ck_assert_int_eq(cancel(), -ECANCELED);
+	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+	end_ring();
+}
+END_TEST
+
 /* ---- many at once ---- */
 
 struct hurried { struct weir_frame co; struct weir_ctx ctx; int rc; char byte; };
@@ -611,7 +685,10 @@ START_TEST(a_leaked_op_is_reported_though_it_waits_for_room)
 }
 END_TEST
 
-TESTS("uring", thousands_of_ops_go_through_a_ring_of_sixteen, ops_without_room_wait_in_order,
+TESTS("uring", a_close_goes_with_what_is_submitted,
+      of_two_closes_of_a_descriptor_one_is_refused,
+      a_descriptor_is_anothers_once_the_kernel_has_closed_it,
+      thousands_of_ops_go_through_a_ring_of_sixteen, ops_without_room_wait_in_order,
       an_op_that_is_cancelled_without_room_never_begins, a_close_drops_what_waits_for_room,
       a_close_leaves_the_ops_on_other_descriptors_alone,
       other_threads_are_heard_when_all_room_is_taken,
