@@ -12,7 +12,7 @@
 #define AT_A_TIME	64
 #define LARGE		(1l << 30)
 #define PIECE		(256 << 10)
-#define AHEAD		2	/* more would not stay in the cache */
+#define AHEAD		2	/* as the floor: more gain nothing */
 
 static int directory(void)
 {
