@@ -221,6 +221,7 @@ check-all:	## and with every compiler, sanitizer and lint
 	$(call again,seeds,seeds CC=gcc BUILD=$(BUILD)/gcc WERROR=1 KERNELS=1)
 	$(call again,thread,check CC=gcc SAN=thread WRAP='$(FIXED_ADDRESSES)' SCRIPTS=tests/explore/run)
 	$(call again,valgrind,check CC=gcc BUILD=$(BUILD)/gcc WERROR=1 WRAP='$(VALGRIND)' SCRIPTS=)
+	$(call again,instructions,bench-check CC=gcc BUILD=$(BUILD)/gcc WERROR=1)
 	$(call again,models,models NO_SKIP=1)
 	$(call again,coverage,coverage)
 	$(call again,lint,lint)
@@ -247,7 +248,8 @@ lint:		## format, clang-tidy and what the compilers know of coroutines
 		sh -c 'clang-tidy --quiet "$$@" -- $(LINT_FLAGS)' tidy 2>$B/tidy.log || \
 		{ grep -v ' generated' $B/tidy.log; exit 1; }
 	$(call say,LINT,scripts)
-	$Q shellcheck -e SC2016 .ci/run .ci/deps tests/run tests/style bench/run bench/report bench/check bench/treesum tests/coverage tests/flakes tests/seeds $(SCRIPTS) \
+	$Q shellcheck -e SC2016 .ci/run .ci/deps tests/run tests/style bench/run bench/report bench/check bench/treesum $(wildcard bench/peers/*/build) \
+		tests/coverage tests/flakes tests/seeds $(SCRIPTS) \
 		$(wildcard tests/models/check tests/vm/* tests/vectors/generate tests/fuzz/kit/fuzz)
 
 bench: $B/bench/weir $(LOAD:%.c=$B/%) $B/libweir.so	## weir beside its peers: BENCH=pattern RUNS=n QUICK=1

@@ -158,8 +158,10 @@ int main(int argc, char **argv)
 				puts(w->name);
 			else if (argc == 2 && !strcmp(w->name, argv[1]))
 				return run(w);
-	if (argc == 1)
+	if (argc == 1) {
+		puts("echo\nembed");
 		return 0;
+	}
 	fprintf(stderr, "usage: weir [WORKLOAD]; without one: their names\n");
 	return 2;
 }
