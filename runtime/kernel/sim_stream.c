@@ -485,8 +485,10 @@ static int get(const struct sim_desc *d, const struct io_uring_sqe *q)
 	bool peek = q->opcode == IORING_OP_RECV && q->msg_flags & MSG_PEEK;
 	struct sim_stream *st = in(d);
 
+	if (d->node->kind == SIM_SOCKET && !d->node->u.socket.connected && !is_tcp(d->node))
+		return -EINVAL;
 	if (d->node->kind == SIM_SOCKET && !d->node->u.socket.connected)
-		return !is_tcp(d->node) ? -EINVAL : st->hushed ? 0 : -ENOTCONN;
+		return st->hushed ? 0 : -ENOTCONN;
 	if (d->node->kind == SIM_PIPE && (d->flags & O_ACCMODE) == O_WRONLY)
 		return -EBADF;
 	if (st->len)
