@@ -143,6 +143,8 @@ void weir_notes_unblock_(struct weir_notes *notes, void *task)
 
 	if (notes->loop->running == task)
 		notes->loop->running = NULL;
+	if (n)
+		weir_note_freed_(notes->loop, task, n->size);
 	if (n && notes->loop->slab.rubbish)
 		weir_slab_spoil_(task, n->size);
 	weir_free_((char *)task - offsetof(struct block, task));

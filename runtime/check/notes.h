@@ -89,6 +89,9 @@ int weir_notes_new_(struct weir_loop *loop);
 void weir_notes_free_(struct weir_loop *loop);
 unsigned weir_notes_leaks_(struct weir_loop *loop);
 
+/* The memory of t, which has ended and is about to go, must not be the kernel's. */
+void weir_note_freed_(struct weir_loop *loop, struct weir_task *t, size_t size);
+
 /* NULL is ignored. */
 void weir_history_free_(struct weir_history *h);
 

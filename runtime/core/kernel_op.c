@@ -15,18 +15,12 @@
 
 /* ---- its memory ---- */
 
-struct buffer {
-	void *p;
-	size_t n;
-};
-
 static void *pointer(uint64_t addr)
 {
 	return (void *)(uintptr_t)addr;
 }
 
-/* What the kernel reads or fills until op has ended, strings and addresses of sockets apart. */
-static struct buffer buffer(const struct weir_op *op)
+struct weir_buffer_ weir_kernel_buffer_(const struct weir_op *op)
 {
 	const struct weir_kernel_args *a = &op->u.kernel;
 
@@ -35,11 +29,11 @@ static struct buffer buffer(const struct weir_op *op)
 	case IORING_OP_WRITE:
 	case IORING_OP_RECV:
 	case IORING_OP_SEND:
-		return (struct buffer){ pointer(a->addr), a->len };
+		return (struct weir_buffer_){ pointer(a->addr), a->len };
 	case IORING_OP_STATX:
-		return (struct buffer){ pointer(a->off), sizeof(struct statx) };
+		return (struct weir_buffer_){ pointer(a->off), sizeof(struct statx) };
 	default:
-		return (struct buffer){ NULL, 0 };
+		return (struct weir_buffer_){ NULL, 0 };
 	}
 }
 
@@ -47,7 +41,7 @@ static char sockets;	/* all of them, for memory.h */
 
 static void given(const struct weir_op *op)
 {
-	struct buffer b = buffer(op);
+	struct weir_buffer_ b = weir_kernel_buffer_(op);
 
 	weir_memory_check_(b.p, b.n, op->def->flags & WEIR_FILLS_);
 	switch (op->def->opcode) {
@@ -78,7 +72,7 @@ static void heard(const struct weir_op *op)
 static void given_back(const struct weir_op *op, int res)
 {
 	const struct weir_kernel_args *a = &op->u.kernel;
-	struct buffer b = buffer(op);
+	struct weir_buffer_ b = weir_kernel_buffer_(op);
 
 	weir_memory_check_(b.p, b.n, op->def->flags & WEIR_FILLS_);
 	if (res >= 0)

@@ -8,6 +8,14 @@
 /* As weir_kernel_park_(), for an op whose off is an address too. */
 bool weir_kernel_park_both_(struct weir_op *op);
 
+struct weir_buffer_ {
+	void *p;
+	size_t n;
+};
+
+/* What the kernel reads or fills until op has ended, strings and addresses of sockets apart. */
+struct weir_buffer_ weir_kernel_buffer_(const struct weir_op *op);
+
 /* What an op that polls has in flags: a 32-bit field that big-endian machines fill half by half. */
 static inline uint32_t weir_poll_events_(uint32_t events)
 {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * misused.c - what conf.check says of misuse: of what returns an error and does no harm, and of an
- * arm that two selects have.
+ * misused.c - what conf.check says of misuse: of what returns an error and does no harm, of an arm
+ * that two selects have, and of a frame that the kernel has when it goes.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "aborts.h"
 #include "harness.h"
@@ -164,7 +165,58 @@ START_TEST(arms_that_selects_have_one_after_the_other_are_none)
 }
 END_TEST
 
+/* ---- a frame that goes too early ---- */
+
+struct lends { struct weir_frame co; char **lent; char buf[8]; int n; };
+
+static WEIR_CO(lends, self, op)
+{
+	int rc;
+
+	*self->lent = self->buf;
+	while (self->n++ < 3)
+		WEIR_TRY(rc, out, weir_yield(op));
+	rc = 0;
+out:
+	WEIR_RETURN(rc);
+}
+WEIR_END
+
+struct borrows { struct weir_frame co; char **lent; int fd, rc; };
+
+static WEIR_CO(borrows, self, op)
+{
+	WEIR_AWAIT(self->rc, weir_yield(op));
+	WEIR_AWAIT(self->rc, weir_read(op, self->fd, *self->lent, 8, -1));
+	WEIR_RETURN(0);
+}
+WEIR_END
+
+static void lend_and_end(void)
+{
+	const struct weir_loop_conf conf = {
+		.virtual_clock = true, .check = true, .report = print_report,
+	};
+	char *lent = NULL;
+	int fds[2];
+
+	if (weir_loop_new(&loop, &conf) < 0 || pipe(fds) < 0)
+		_exit(0);
+	if (weir_go(weir_loop_group(loop), lends, .lent = &lent) == 0)
+		weir_run(loop, borrows, .lent = &lent, .fd = fds[0]);
+}
+
+START_TEST(a_task_that_ends_while_the_kernel_has_its_frame_aborts_with_both_places)
+{
+	ck_aborts(lend_and_end, "weir: misuse: a frame freed while the kernel has it: of the task "
+		  "spawned at tests/check/misused.c:");
+	ck_aborts(lend_and_end, "its memory is a buffer of borrows tests/check/misused.c:");
+	ck_aborts(lend_and_end, "weir_read(op, self->fd, *self->lent, 8, -1)\n");
+}
+END_TEST
+
 TESTS("misused",
+      a_task_that_ends_while_the_kernel_has_its_frame_aborts_with_both_places,
       it_is_named_with_the_object_and_the_await_before,
       of_the_program_around_the_loop_it_is_named_too,
       a_send_after_a_hangup_is_none,

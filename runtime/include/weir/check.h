@@ -15,7 +15,9 @@
  * - names misuse that is otherwise only counted: a send on a closed channel, a second close, a
  *   release of more permits than are held; not each time;
  * - ends the program, with both places, where a select begins with an arm that another one waits
- *   with: prepared again, it is no longer what the other has in a queue;
+ *   with: prepared again, it is no longer what the other has in a queue; and where a task ends
+ *   while the kernel has a buffer in its frames, for another task (of other memory that is freed
+ *   too early AddressSanitizer and valgrind tell, when the operation ends);
  * - tells of accesses to what is declared shared that nothing orders: see shared.h;
  * - counts as leaks also descriptors, with the await that opened each, and objects that are not
  *   finished (weir_chan_fini()...) when their loop is freed.
