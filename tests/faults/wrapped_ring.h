@@ -88,6 +88,8 @@ static int own_place(void)
 	bool on = fault.on;
 	int err;
 
+	if (fault.kind != OPERATION)	/* other threads look at fault.on: they may be at a place */
+		return 0;
 	fault.on = false;
 	err = fault_place(OPERATION, "a read of the loop's own",
 			  ERRORS(EIO, ENOMEM, EINTR, EAGAIN, ECANCELED), UNNOTICED);

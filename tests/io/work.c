@@ -373,19 +373,22 @@ WEIR_END
 START_TEST(a_job_that_loses_a_select_is_withdrawn_or_told_and_waited_for)
 {
 	int runs = 5, waits = 6;
-	struct weir_ctx bell;
+	struct weir_ctx first, second;
 
 	begin_work(1, 0);
-	weir_ctx_init(&bell, weir_loop_ctx(loop));
-	go(chooser, .bell = &bell, .res = &runs);
-	go(chooser, .bell = &bell, .res = &waits);
+	weir_ctx_init(&first, weir_loop_ctx(loop));
+	weir_ctx_init(&second, weir_loop_ctx(loop));
+	go(chooser, .bell = &first, .res = &runs);
+	go(chooser, .bell = &second, .res = &waits);
 	turn();
 	sem_wait(&entered);
-	weir_ctx_cancel(&bell, 0);
+	weir_ctx_cancel(&second, 0);	/* while the only thread has the other job */
+	weir_ctx_cancel(&first, 0);
 	ck_assert_int_eq(finish(), 0);
 	ck_assert_int_eq(runs, 5);
 	ck_assert_int_eq(waits, -ECANCELED);
-	weir_ctx_fini(&bell);
+	weir_ctx_fini(&first);
+	weir_ctx_fini(&second);
 	end_work();
 }
 END_TEST

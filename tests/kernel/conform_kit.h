@@ -784,11 +784,12 @@ static inline void compare(const struct script *script, struct weir_loop *linux_
 static inline void compare_all(const struct script *scripts, size_t n)
 {
 	char dir[] = "/tmp/weir-conform-XXXXXX";
-	struct weir_loop *loop = test_loop_conf(&(struct weir_loop_conf){ .ops = 64 });
+	struct weir_loop *loop;
 	size_t i;
 
 	if (test_on_valgrind())		/* a matter of minutes there */
 		return;
+	loop = test_loop_conf(&(struct weir_loop_conf){ .ops = 64 });
 	signal(SIGPIPE, SIG_IGN);
 	getrlimit(RLIMIT_NOFILE, &stage.files);
 	ck_assert_ptr_nonnull(mkdtemp(dir));
