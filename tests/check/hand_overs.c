@@ -317,7 +317,7 @@ struct server { struct weir_frame co; pthread_t *thread; int listener, fd, rc; c
 
 static WEIR_CO(server, self, op)
 {
-	socklen_t len = sizeof address;
+	socklen_t len;
 
 	WEIR_AWAIT(self->listener, weir_socket(op, AF_INET, SOCK_STREAM, 0));
 	address = (struct sockaddr_in){ .sin_family = AF_INET };

@@ -51,9 +51,10 @@ struct feeder {
 
 static WEIR_CO(feeder, self, op)
 {
-	while (self->at < BYTES) {
-		int i, len = 1 + (int)below(sizeof self->buf);
+	int i, len;
 
+	while (self->at < BYTES) {
+		len = 1 + (int)below(sizeof self->buf);
 		if (len > (int)(BYTES - self->at))
 			len = (int)(BYTES - self->at);
 		for (i = 0; i < len; i++)
