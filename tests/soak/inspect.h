@@ -130,8 +130,8 @@ static void see_result(const struct weir_op *op)
 /* A worker of the map has a line and waits for its turn, or for room. */
 static bool has_line(const struct weir_op *op)
 {
-	if (op->u.wait.obj == &city_of->map.crew)
-		return true;
+	if (!strcmp(op->def->name, "turn to send"))
+		return op->u.wait.obj == &city_of->map.crew;
 	if (op->def->park != weir_chan_send_park_ || op->u.wait.obj != chan_of(LINES_OUT))
 		return false;
 	return op->state == WEIR_OP_WAITS_ || op->res < 0;
