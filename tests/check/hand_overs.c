@@ -442,21 +442,21 @@ static void write_it(void)
 
 START_TEST(a_buffer_that_a_thread_touches_while_the_kernel_may_fill_it_is_a_race)
 {
-	ck_seen(read_it, "data race");
+	ck_assert_seen(read_it, "data race");
 }
 END_TEST
 
 START_TEST(a_buffer_that_a_thread_changes_while_the_kernel_may_send_it_is_a_race)
 {
-	ck_seen(write_it, "data race");
+	ck_assert_seen(write_it, "data race");
 }
 END_TEST
 
 START_TEST(nor_is_a_lock_of_use_that_the_end_of_the_operation_does_not_wait_for)
 {
 	with_lock = true;
-	ck_seen(read_it, "data race");
-	ck_seen(write_it, "data race");
+	ck_assert_seen(read_it, "data race");
+	ck_assert_seen(write_it, "data race");
 }
 END_TEST
 

@@ -98,27 +98,28 @@ static void lose_some_in_seeds(void)
 
 START_TEST(memory_that_was_freed_while_the_kernel_had_it_is_seen_when_the_op_ends)
 {
-	ck_seen(read_into_freed_memory, "heap-use-after-free");
+	ck_assert_seen(read_into_freed_memory, "heap-use-after-free");
 }
 END_TEST
 
 START_TEST(a_buffer_that_is_shorter_than_its_length_is_seen_when_the_op_begins)
 {
-	ck_seen(read_past_the_end, "heap-buffer-overflow");
+	ck_assert_seen(read_past_the_end, "heap-buffer-overflow");
 }
 END_TEST
 
 START_TEST(memory_that_a_seed_loses_is_that_seeds)
 {
-	ck_seen(lose_some_in_one_seed, "weir: check: loses: memory has leaked in seeds 41 to 44;");
-	ck_seen(lose_some_in_one_seed, "weir: check: loses: seed 42: memory has leaked\n");
-	ck_seen(lose_some_in_one_seed, "run it again: WEIR_SEED=loses:42 ");
+	ck_assert_seen(lose_some_in_one_seed,
+		       "weir: check: loses: memory has leaked in seeds 41 to 44;");
+	ck_assert_seen(lose_some_in_one_seed, "weir: check: loses: seed 42: memory has leaked\n");
+	ck_assert_seen(lose_some_in_one_seed, "run it again: WEIR_SEED=loses:42 ");
 }
 END_TEST
 
 START_TEST(the_first_seed_that_loses_memory_is_named)
 {
-	ck_seen(lose_some_in_seeds, "loses_in_any_seed: seed 43: memory has leaked\n");
+	ck_assert_seen(lose_some_in_seeds, "loses_in_any_seed: seed 43: memory has leaked\n");
 }
 END_TEST
 

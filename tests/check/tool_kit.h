@@ -27,7 +27,7 @@
 #endif
 
 /* fn() fails in a child, by the sanitizer that says `text`. */
-static inline void ck_seen(void (*fn)(void), const char *text)
+static inline void ck_assert_seen(void (*fn)(void), const char *text)
 {
 	char said[8192];
 	int status = in_a_child(fn, said, sizeof said);
