@@ -175,7 +175,7 @@ void weir_order_begin_(struct weir_task *t)
 
 	o->in_step = true;
 	o->doer = n;
-	o->last = loop->ready ? loop->last_ready : NULL;
+	o->end = loop->ready_end;
 	if (!n)
 		return;
 	if (o->on)
@@ -186,9 +186,9 @@ void weir_order_begin_(struct weir_task *t)
 static void set_off(struct weir_loop *loop)
 {
 	struct weir_order *o = &loop->notes->order;
-	struct weir_task *t = o->last ? o->last->op.u.next_ready : loop->ready;
+	struct weir_task *t;
 
-	for (; t; t = t->op.u.next_ready) {
+	for (t = *o->end; t; t = t->op.u.next_ready) {
 		struct weir_task_note *n = weir_note_of_(t);
 
 		if (!n)

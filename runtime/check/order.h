@@ -23,7 +23,7 @@ struct weir_order {
 	bool in_step;
 	struct weir_task_note *doer;	/* in a step: who runs; NULL: it has ended */
 	struct weir_past left;		/* ... what came before its end */
-	struct weir_task *last;		/* the last of the run queue before the step */
+	struct weir_task **end;		/* of the run queue, before the step */
 	struct weir_list passed;	/* objects to which the step gives */
 	bool cancels;			/* the step ended a ctx */
 

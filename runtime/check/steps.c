@@ -208,7 +208,7 @@ int weir_kit_begin_(struct weir_loop *loop)
 	const struct weir_loop_conf *c = &loop->conf;
 	int rc;
 
-	loop->resume = c->check || c->stall || c->dump_signal ? resume : weir_task_resume_;
+	loop->resume = c->check || c->stall || c->dump_signal ? resume : NULL;
 	rc = c->check ? weir_fd_notes_init_(loop) : 0;
 	if (rc < 0)
 		return rc;

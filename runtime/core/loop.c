@@ -118,21 +118,27 @@ static void shuffle(struct weir_loop *loop)
 			continue;
 		last[0]->op.u.next_ready = heap[1];
 		loop->ready = heap[0];
-		loop->last_ready = last[1];
+		loop->ready_end = &last[1]->op.u.next_ready;
 	}
 }
 
 static void run_tasks(struct weir_loop *loop)
 {
 	weir_resume *const resume = loop->resume;
-	struct weir_task *t;
+	struct weir_task *t, *next;
 	unsigned n;
 
 	if (loop->shuffle)
 		shuffle(loop);
-	for (n = 0; n < WEIR_TURN_TASKS && (t = loop->ready); n++) {
-		loop->ready = t->op.u.next_ready;
-		resume(t);
+	for (n = 0, t = loop->ready; n < WEIR_TURN_TASKS && t; n++) {
+		next = loop->ready = t->op.u.next_ready;
+		if (!next)
+			loop->ready_end = &loop->ready;
+		if (__builtin_expect(resume != NULL, 0))
+			resume(t);
+		else
+			weir_task_resume_(t);
+		t = next ? next : loop->ready;
 	}
 	loop->stats.resumes += n;
 }
@@ -376,6 +382,7 @@ int weir_loop_new(struct weir_loop **out, const struct weir_loop_conf *conf)
 	loop->random[0] = splitmix(&seed);
 	loop->random[1] = splitmix(&seed);
 	loop->now = loop->be->ops->now(loop->be);
+	loop->ready_end = &loop->ready;
 	loop->thread = pthread_self();
 	loop->pid = getpid();
 	weir_list_init_(&loop->detached);

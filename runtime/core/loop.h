@@ -27,14 +27,14 @@ struct weir_fd_notes;
 typedef void weir_resume(struct weir_task *t);
 
 struct weir_loop {
-	struct weir_task *ready, *last_ready;	/* the run queue; last_ready only if ready */
+	struct weir_task *ready, **ready_end;	/* the run queue, and where its next goes */
 	uint64_t now;
 	struct weir_backend *be;
 	bool shuffle;			/* ready tasks run in any order */
 	bool told_full;			/* that ops wait for room, once */
 	bool in_turn, embedded, nudged;
 	bool hosted;			/* run by weir_loop_dispatch(): others run in between */
-	weir_resume *resume;		/* weir_task_resume_(), or the kit's */
+	weir_resume *resume;		/* the kit's; NULL: weir_task_resume_() */
 	char *stack;			/* of the turn: what lies below it is a coroutine's local */
 	unsigned watches;		/* kernel ops that may wake the loop from outside */
 	unsigned jobs;			/* on the blocking pool */
@@ -68,10 +68,8 @@ struct weir_loop {
 	struct weir_loop_stats stats;
 };
 
-/* t runs in this turn or a later one, behind those already ready. */
-void weir_ready_(struct weir_task *t);
-/* Runs t until it waits or ends. */
-weir_resume weir_task_resume_;
+/* What follows a step that was not the last thing to do: it called, or ended. */
+void weir_task_go_on_(struct weir_task *t, struct weir_step step);
 /* t's ctx has ended with err: whatever it awaits ends too, or will. */
 void weir_task_interrupt_(struct weir_task *t, int err);
 void weir_task_free_(struct weir_task *t);
@@ -126,9 +124,55 @@ static inline void weir_loop_touch_(struct weir_loop *loop)
 		weir_loop_touch_slow_(loop);
 }
 
+/* t runs in this turn or a later one, behind those already ready. */
+static inline void weir_ready_(struct weir_task *t)
+{
+	struct weir_loop *loop = t->ctx->loop;
+
+	t->op.u.next_ready = NULL;
+	*loop->ready_end = t;
+	loop->ready_end = &t->op.u.next_ready;
+	weir_loop_touch_(loop);
+}
+
+/* Runs t until it waits or ends.  Most steps end by waiting: that path keeps no registers for the
+ * others. */
+static inline void weir_task_resume_(struct weir_task *t)
+{
+	struct weir_frame *f = t->leaf;
+	struct weir_step step;
+
+	t->op.state = WEIR_OP_IDLE_;
+	t->op.budget = WEIR_TASK_BUDGET;
+	step = f->body(t, f);
+	if (__builtin_expect(step.what != WEIR_WAITS_, 0))
+		weir_task_go_on_(t, step);
+}
+
+/* weir_op_done_() for the rooms inside. */
+static inline void weir_op_end_(struct weir_op *op, int res)
+{
+	if (__builtin_expect(op->state != WEIR_OP_WAITS_ || op->flags & WEIR_OP_ARM_, 0)) {
+		weir_op_done_(op, res);
+		return;
+	}
+	op->res = res;
+	op->state = WEIR_OP_DONE_;
+	weir_ready_(weir_container_of(op, struct weir_task, op));
+}
+
+__attribute__((noreturn, cold)) void weir_buffer_bug_(struct weir_op *op);
+
 /* Aborts if p, which op names, points into the C stack of a running coroutine: it would be gone at
  * the suspend. */
-void weir_check_buffer_(struct weir_op *op, const void *p);
+static inline void weir_check_buffer_(struct weir_op *op, const void *p)
+{
+	const struct weir_loop *loop = weir_op_loop(op);
+
+	if (__builtin_expect((const char *)p >= (char *)__builtin_frame_address(0) &&
+			     (const char *)p <= loop->stack && loop->in_turn, 0))
+		weir_buffer_bug_(op);
+}
 
 /* Where t was last seen to wait or call, or else was spawned; NULL if weir_spawn() did not say. */
 const struct weir_point *weir_task_last_point_(const struct weir_task *t);

@@ -15,19 +15,6 @@
 _Static_assert(sizeof(struct weir_task) % WEIR_FRAME_ALIGN == 0 &&
 	       WEIR_SLAB_ALIGN_ % WEIR_FRAME_ALIGN == 0, "the frame behind it is aligned");
 
-void weir_ready_(struct weir_task *t)
-{
-	struct weir_loop *loop = t->ctx->loop;
-
-	t->op.u.next_ready = NULL;
-	if (loop->ready)
-		loop->last_ready->op.u.next_ready = t;
-	else
-		loop->ready = t;
-	loop->last_ready = t;
-	weir_loop_touch_(loop);
-}
-
 /* ---- spawning ---- */
 
 int weir_task_new_(struct weir_task **task, struct weir_group *g, size_t frame_size,
@@ -126,8 +113,7 @@ static void task_end(struct weir_task *t)
 	weir_group_ended_(g, res);
 }
 
-/* The step was not the last thing to do: it called, or ended. */
-static __attribute__((noinline)) void go_on(struct weir_task *t, struct weir_step step)
+void weir_task_go_on_(struct weir_task *t, struct weir_step step)
 {
 	while (step.what != WEIR_WAITS_) {
 		struct weir_frame *f = t->leaf;
@@ -145,19 +131,6 @@ static __attribute__((noinline)) void go_on(struct weir_task *t, struct weir_ste
 		}
 		step = f->body(t, f);
 	}
-}
-
-/* Most steps end by waiting: that path keeps no registers for the others. */
-void weir_task_resume_(struct weir_task *t)
-{
-	struct weir_frame *f = t->leaf;
-	struct weir_step step;
-
-	t->op.state = WEIR_OP_IDLE_;
-	t->op.budget = WEIR_TASK_BUDGET;
-	step = f->body(t, f);
-	if (step.what != WEIR_WAITS_)
-		go_on(t, step);
 }
 
 /* ---- waiting ---- */
@@ -219,7 +192,7 @@ const struct weir_point *weir_task_last_point_(const struct weir_task *t)
 	return f->at ? f->at : root->up.made;
 }
 
-static _Noreturn void buffer_bug(struct weir_op *op)
+void weir_buffer_bug_(struct weir_op *op)
 {
 	const struct weir_point *p = weir_task_last_point_(weir_op_task(op));
 	char where[256] = "";
@@ -228,15 +201,6 @@ static _Noreturn void buffer_bug(struct weir_op *op)
 		snprintf(where, sizeof where, "the %s after %s %s:%d  %s", op->def->name, p->func,
 			 p->file, p->line, p->text);
 	weir_bug_("buffer on the stack of a coroutine", p ? where : op->def->name);
-}
-
-void weir_check_buffer_(struct weir_op *op, const void *p)
-{
-	const struct weir_loop *loop = weir_op_loop(op);
-	char here;
-
-	if (loop->in_turn && (const char *)p >= &here && (const char *)p <= loop->stack)
-		buffer_bug(op);
 }
 
 /* ---- yield ---- */

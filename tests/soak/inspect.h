@@ -245,7 +245,7 @@ static void search_ready(const struct weir_loop *loop)
 	for (t = loop->ready; t; t = t->op.u.next_ready) {
 		found(&t->op);
 		MUST(t->op.state != WEIR_OP_WAITS_);
-		MUST(t->op.u.next_ready || t == loop->last_ready);
+		MUST(t->op.u.next_ready || loop->ready_end == &t->op.u.next_ready);
 	}
 }
 
@@ -411,7 +411,10 @@ static void after_step(struct weir_task *t)
 	struct weir_loop *loop = t->ctx->loop;
 
 	steps = true;
-	take_step(t);
+	if (take_step)
+		take_step(t);
+	else
+		weir_task_resume_(t);
 	steps = false;
 	inspect(loop);
 }
