@@ -158,18 +158,19 @@ END_TEST
 
 START_TEST(dispatch_runs_one_turn_and_says_how_many_tasks_are_left)
 {
+	enum { LEFT = 44, TASKS = 2 * WEIR_TURN_TASKS + LEFT };
 	struct weir_loop_stats s;
 	int i;
 
 	begin();
 	ck_assert_int_eq(weir_loop_dispatch(loop), 0);
-	for (i = 0; i < 300; i++)
+	for (i = 0; i < TASKS; i++)
 		ck_assert_int_eq(weir_go(weir_loop_group(loop), returns), 0);
-	ck_assert_int_eq(weir_loop_dispatch(loop), 300 - WEIR_TURN_TASKS);
-	ck_assert_int_eq(weir_loop_dispatch(loop), 300 - 2 * WEIR_TURN_TASKS);
+	ck_assert_int_eq(weir_loop_dispatch(loop), TASKS - WEIR_TURN_TASKS);
+	ck_assert_int_eq(weir_loop_dispatch(loop), LEFT);
 	ck_assert_int_eq(weir_loop_dispatch(loop), 0);
 	weir_loop_stats(loop, &s);
-	ck_assert_uint_eq(s.resumes, 300);
+	ck_assert_uint_eq(s.resumes, TASKS);
 	ck_assert_uint_eq(s.turns, 4);
 	ck_assert_int_eq(weir_go(weir_loop_group(loop), returns, .result = E1), 0);
 	ck_assert_int_eq(weir_loop_dispatch(loop), E1);

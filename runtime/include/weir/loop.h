@@ -31,7 +31,7 @@ extern "C" {
 struct weir_loop;
 struct weir_sim_conf;
 
-#define WEIR_TURN_TASKS	128	/* resumes at most before the loop looks at kernel and clock */
+#define WEIR_TURN_TASKS	256	/* resumes at most before the loop looks at kernel and clock */
 
 struct weir_loop_conf {		/* zero is the default, everywhere */
 	/* Kernel ops in flight at most; 1024.  A quarter, at most 64, is for ctx fds and the like.
