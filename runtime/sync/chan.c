@@ -38,15 +38,31 @@ int weir_chan_init_(struct weir_chan *ch, struct weir_loop *loop, size_t size, s
 	ch->loop = loop;
 	ch->made = made;
 	ch->seen = weir_seen_made_(loop, WEIR_KIND_CHAN_, ch, sizeof *ch, made);
-	ch->quick = !ch->seen;
+	ch->quick = !ch->seen && size == WEIR_CHAN_WORD_;
 	return 0;
+}
+
+/* A call costs more than the copy for the sizes that most channels have. */
+static void copy(void *to, const void *from, size_t size)
+{
+	if (size == 8)
+		memcpy(to, from, 8);
+	else if (size == 4)
+		memcpy(to, from, 4);
+	else
+		memcpy(to, from, size);
+}
+
+static void *slot(const struct weir_chan *ch, unsigned i)
+{
+	return ch->ring + (size_t)weir_chan_slot_(ch, i) * ch->size;
 }
 
 static void *next_out(struct weir_chan *ch)
 {
-	void *item = weir_chan_slot_(ch, 0);
+	void *item = slot(ch, 0);
 
-	ch->head = ch->head + 1 == ch->cap ? 0 : ch->head + 1;
+	ch->head = weir_chan_slot_(ch, 1);
 	ch->len--;
 	return item;
 }
@@ -86,14 +102,14 @@ void weir_chan_on_drop_(struct weir_chan *ch, void (*drop)(void *arg, void *item
 
 static void push(struct weir_chan *ch, const void *item)
 {
-	weir_copy_(weir_chan_slot_(ch, ch->len), item, ch->size);
+	copy(slot(ch, ch->len), item, ch->size);
 	ch->len++;
 	ch->room--;
 }
 
 static void pop(struct weir_chan *ch, void *item)
 {
-	weir_copy_(item, next_out(ch), ch->size);
+	copy(item, next_out(ch), ch->size);
 	if (ch->open)
 		ch->room++;
 }
@@ -134,12 +150,23 @@ static void dequeue(struct weir_op *op, bool sends)
 static void finish(struct weir_op *op, bool sends, int res)
 {
 	dequeue(op, sends);
-	weir_op_done_(op, res);
+	weir_op_end_(op, res);
 }
 
 static char *items_of(const struct weir_op *op)
 {
 	return op->u.wait.arg;
+}
+
+/* Hands one item to the first receiver, which may have asked for more. */
+static void give(struct weir_chan *ch, const void *item)
+{
+	struct weir_op *op = first(&ch->receivers);
+
+	copy(op->u.wait.arg, item, ch->size);
+	dequeue(op, false);
+	op->u.wait.since = ch->stats.items++;
+	weir_op_end_(op, 1);
 }
 
 /* Hands items straight to the receivers that wait; returns how many. */
@@ -152,11 +179,11 @@ static size_t hand_over(struct weir_chan *ch, const char *items, size_t n)
 		size_t i;
 
 		for (i = 0; i < op->u.wait.n && given < n; i++, given++)
-			weir_copy_(items_of(op) + i * ch->size, items + given * ch->size, ch->size);
+			copy(items_of(op) + i * ch->size, items + given * ch->size, ch->size);
 		dequeue(op, false);
 		op->u.wait.since = ch->stats.items;
 		ch->stats.items += i;
-		weir_op_done_(op, (int)i);
+		weir_op_end_(op, (int)i);
 	}
 	return given;
 }
@@ -202,6 +229,15 @@ static struct weir_op *first_offer(const struct weir_chan *ch)
 	return op_of(l);
 }
 
+/* Takes one item from a sender, which may have offered more. */
+static void take(struct weir_chan *ch, void *item)
+{
+	struct weir_op *op = first_offer(ch);
+
+	copy(item, op->u.wait.arg, ch->size);
+	finish(op, true, 1);
+}
+
 /* Takes items straight from senders that wait; nothing is buffered. */
 static size_t take_over(struct weir_chan *ch, char *items, size_t n)
 {
@@ -212,7 +248,7 @@ static size_t take_over(struct weir_chan *ch, char *items, size_t n)
 		size_t i;
 
 		for (i = 0; i < op->u.wait.n && taken < n; i++, taken++)
-			weir_copy_(items + taken * ch->size, items_of(op) + i * ch->size, ch->size);
+			copy(items + taken * ch->size, items_of(op) + i * ch->size, ch->size);
 		finish(op, true, (int)i);
 	}
 	return taken;
@@ -276,27 +312,42 @@ static bool recv_attempt(struct weir_op *op)
 	return !ch->open;
 }
 
-/* Most who come here have to wait, and are told so before anything else is looked at. */
+/* The same for one item, without a loop over how many. */
 bool weir_chan_send_slow_(struct weir_op *op)
 {
 	struct weir_chan *ch = op->u.wait.obj;
 
-	if (!ch || !ch->quick)
-		used(ch, op, WEIR_USE_SEND_);
-	else if (!ch->room && weir_list_empty_(&ch->receivers))
+	used(ch, op, WEIR_USE_SEND_);
+	if (!ch || !ch->open)
+		return send_attempt(op);
+	if (!weir_list_empty_(&ch->receivers))
+		give(ch, op->u.wait.arg);
+	else if (ch->room)
+		push(ch, op->u.wait.arg);
+	else
 		return false;
-	return send_attempt(op);
+	op->res = 1;
+	return true;
 }
 
 bool weir_chan_recv_slow_(struct weir_op *op)
 {
 	struct weir_chan *ch = op->u.wait.obj;
 
-	if (!ch || !ch->quick)
-		used(ch, op, WEIR_USE_RECV_);
-	else if (!ch->len && !ch->offers)
+	used(ch, op, WEIR_USE_RECV_);
+	if (!ch || !ch->open)
+		return recv_attempt(op);
+	if (!ch->len && !ch->offers)
 		return false;
-	return recv_attempt(op);
+	op->u.wait.since = ch->stats.items;
+	if (ch->len)
+		pop(ch, op->u.wait.arg);
+	else
+		take(ch, op->u.wait.arg);
+	op->res = 1;
+	admit(ch);
+	ch->stats.items++;
+	return true;
 }
 
 /* A batch's results are ints; and 0 items are a question that has no answer. */

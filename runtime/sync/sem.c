@@ -27,7 +27,7 @@ void weir_sem_end_first_(struct weir_sem *s, int res)
 	struct weir_op *op = op_of(s->waiters.next);
 
 	leave(s, op);
-	weir_op_done_(op, res);
+	weir_op_end_(op, res);
 }
 
 /* n is not more than there are in all. */
@@ -70,7 +70,7 @@ static void refuse_above(struct weir_sem *s, int64_t n, int res)
 		struct weir_op *op = op_of(refused.next);
 
 		leave(s, op);
-		weir_op_done_(op, res);
+		weir_op_end_(op, res);
 	}
 }
 

@@ -53,7 +53,7 @@ struct weir_chan {
 	unsigned room;			/* free and not reserved; 0 once closed */
 	unsigned reserved;
 	bool open;			/* neither closed nor hung up */
-	bool quick;			/* the inline paths may serve it: open, and not `seen` */
+	bool quick;			/* the inline paths may serve it: words, open, not `seen` */
 	bool hungup;
 	unsigned producers, consumers;	/* pipeline workers at its ends */
 	unsigned offers;		/* senders that have an item, not only a reservation */
@@ -174,23 +174,13 @@ WEIR_API bool weir_chan_recv_cancel_(struct weir_op *op);
 extern WEIR_API const struct weir_op_def weir_chan_send_n_def_, weir_chan_recv_n_def_,
 	weir_chan_reserve_def_;
 
-/* A call costs more than the copy for the sizes that most channels have. */
-static inline void weir_copy_(void *to, const void *from, size_t size)
-{
-	if (size == 8)
-		memcpy(to, from, 8);
-	else if (size == 4)
-		memcpy(to, from, 4);
-	else
-		memcpy(to, from, size);
-}
+/* Items of most channels are pointers, or no larger: those are in sight of the compiler. */
+#define WEIR_CHAN_WORD_		8u
 
-static inline void *weir_chan_slot_(const struct weir_chan *ch, unsigned i)
+static inline unsigned weir_chan_slot_(const struct weir_chan *ch, unsigned i)
 {
 	i += ch->head;
-	if (i >= ch->cap)
-		i -= ch->cap;
-	return ch->ring + (size_t)i * ch->size;
+	return i < ch->cap ? i : i - ch->cap;
 }
 
 static inline bool weir_chan_send_attempt_(struct weir_op *op)
@@ -199,7 +189,8 @@ static inline bool weir_chan_send_attempt_(struct weir_op *op)
 
 	if (!ch || !ch->room || !ch->quick || !weir_list_empty_(&ch->receivers))
 		return weir_chan_send_slow_(op);
-	weir_copy_(weir_chan_slot_(ch, ch->len), op->u.wait.arg, ch->size);
+	memcpy(ch->ring + WEIR_CHAN_WORD_ * (size_t)weir_chan_slot_(ch, ch->len), op->u.wait.arg,
+	       WEIR_CHAN_WORD_);
 	ch->len++;
 	ch->room--;
 	op->res = 1;
@@ -212,8 +203,8 @@ static inline bool weir_chan_recv_attempt_(struct weir_op *op)
 
 	if (!ch || !ch->len || !ch->quick || !weir_list_empty_(&ch->senders))
 		return weir_chan_recv_slow_(op);
-	weir_copy_(op->u.wait.arg, weir_chan_slot_(ch, 0), ch->size);
-	ch->head = ch->head + 1 == ch->cap ? 0 : ch->head + 1;
+	memcpy(op->u.wait.arg, ch->ring + WEIR_CHAN_WORD_ * (size_t)ch->head, WEIR_CHAN_WORD_);
+	ch->head = weir_chan_slot_(ch, 1);
 	ch->len--;
 	ch->room++;
 	op->u.wait.since = ch->stats.items++;
