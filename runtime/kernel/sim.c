@@ -783,6 +783,7 @@ int weir_sim_new_(struct sim **out, const struct weir_sim_conf *conf,
 		  void (*report)(void *arg, const char *text), void *report_arg)
 {
 	struct sim *s = weir_zalloc_(1, sizeof *s);
+	int rc;
 
 	if (!s)
 		return -ENOMEM;
@@ -801,15 +802,22 @@ int weir_sim_new_(struct sim **out, const struct weir_sim_conf *conf,
 	s->notify = -1;
 	s->report = report;
 	s->report_arg = report_arg;
+	rc = weir_sim_root_(s);
+	if (rc < 0)
+		goto free_sim;
 	s->base = open("/", O_PATH | O_CLOEXEC);
 	if (s->base < 0) {
-		int rc = -errno;
-
-		weir_free_(s);
-		return rc;
+		rc = -errno;
+		goto free_nodes;
 	}
 	*out = s;
 	return 0;
+
+free_nodes:
+	weir_sim_nodes_free_(s);
+free_sim:
+	weir_free_(s);
+	return rc;
 }
 
 struct sim *weir_sim_of_(struct weir_backend *be)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sim.h - the simulated kernel's parts: sim.c, the ring, time and trouble; sim_node.c, what a
- * descriptor stands for and what an operation does to it; sim_buffers.c, rings of buffers.
+ * descriptor stands for and what an operation does to it; sim_file.c, files and their names;
+ * sim_buffers.c, rings of buffers.
  */
 #ifndef WEIR_KERNEL_SIM_H
 #define WEIR_KERNEL_SIM_H
@@ -54,6 +55,7 @@ struct sim {
 	struct sim_group groups[64];
 
 	struct weir_list nodes;
+	struct sim_node *root; /* "/" */
 	struct sim_desc **desc; /* by descriptor */
 	size_t n_desc;
 	int base;      /* what the descriptors are duplicates of */
@@ -130,9 +132,14 @@ int weir_sim_close_(struct sim *s, int fd);
 /* A call that does not block; see weir_sys_ops.call. */
 bool weir_sim_call_(struct sim *s, struct weir_op *op);
 
-int weir_sim_file_(struct sim *s, const char *path, const void *data, size_t len);
-int weir_sim_content_(struct sim *s, const char *path, void *buf, size_t size);
-
 void weir_sim_nodes_free_(struct sim *s);
+
+/* ---- sim_file.c ---- */
+
+/* Results: 0; -ENOMEM. */
+int weir_sim_root_(struct sim *s);
+/* See weir/sim.h. */
+int weir_sim_file_(struct sim *s, const char *path, const void *data, size_t len);
+int weir_sim_content_(const struct sim *s, const char *path, void *buf, size_t size);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sim_node.h - what descriptors of the simulated kernel stand for: sim_node.c has the table of
- * them, files and timers; sim_stream.c pipes and sockets.
+ * them, and timers; sim_file.c files and directories; sim_stream.c pipes and sockets.
  *
- * A node lives as long as a descriptor, a name or a connection refers to it.
+ * A node lives as long as a descriptor, a name, a file in it or a connection refers to it.
  */
 #ifndef WEIR_KERNEL_SIM_NODE_H
 #define WEIR_KERNEL_SIM_NODE_H
@@ -46,7 +46,8 @@ struct sim_node {
 	unsigned refs;
 	union {
 		struct {
-			char *path; /* NULL: unlinked */
+			char *name; /* in its parent; NULL: unlinked */
+			struct sim_node *parent; /* NULL: the root's */
 			char *data;
 			size_t len, room;
 			unsigned mode;
@@ -75,6 +76,20 @@ int weir_sim_open_(struct sim *s, struct sim_node *node, int flags);
 /* With one reference, the caller's.  NULL: no memory. */
 struct sim_node *weir_sim_node_new_(struct sim *s, int kind);
 void weir_sim_node_unref_(struct sim_node *node);
+
+static inline bool sim_is_file(const struct sim_node *n)
+{
+	return n->kind == SIM_FILE || n->kind == SIM_DIR;
+}
+
+/* ---- sim_file.c ---- */
+
+/* An operation on names: its result. */
+int weir_sim_name_(struct sim *s, const struct io_uring_sqe *sqe);
+/* One on a file that is open. */
+int weir_sim_file_do_(struct sim_desc *d, const struct io_uring_sqe *sqe);
+/* A file's node goes. */
+void weir_sim_file_fini_(struct sim_node *n);
 
 /* ---- sim_stream.c; by the names of the calls ---- */
 

@@ -456,6 +456,8 @@ START_TEST(files_are_as_on_linux)
 }
 END_TEST
 
+static char long_name[NAME_MAX + 2], long_path[PATH_MAX + 1];
+
 static const struct script paths[] = {
 	{ "what is not there", BARE, .steady = true,
 	  .may = "ENOENT ENOENT ENOENT ENOENT ENOENT ENOENT", .steps = {
@@ -549,6 +551,106 @@ static const struct script paths[] = {
 	  .may = "fd 0 dir", .steps = {
 		{ START, OPEN, .path = "d//x" }, { START, MKDIR, .path = "d//e" },
 		{ START, STATX, .path = "d/e" } } },
+	{ "a directory takes along what is below it", A_DIRECTORY, .steady = true,
+	  .may = "0 10 ENOENT 0 0 0", .steps = {
+		{ START, RENAME, .path = "d", .to = "e" }, { START, STATX, .path = "e/x" },
+		{ START, STATX, .path = "d/x" }, { START, MKDIR, .path = "d" },
+		{ START, RENAME, .path = "e/x", .to = "d/x" },
+		{ START, RENAME, .path = "e", .to = "d/e" } } },
+	{ "a directory that is open takes another name", A_DIRECTORY, .steady = true,
+	  .may = "fd 0 fd dir 0 10", .steps = {
+		{ START, OPEN, .path = "d", .gives = 1 },
+		{ START, RENAME, .path = "d", .to = "e" }, { START, OPEN, 1, .path = "x" },
+		{ START, STATX, 1, .path = ".." }, { START, RENAME, 1, .path = "x", .to = "../g" },
+		{ START, STATX, .path = "g" } } },
+	{ "a directory takes the place of one", A_DIRECTORY, .steady = true,
+	  .may = "0 0 10 0 ENOTEMPTY 0", .steps = {
+		{ START, MKDIR, .path = "e" }, { START, RENAME, .path = "d", .to = "e" },
+		{ START, STATX, .path = "e/x" }, { START, MKDIR, .path = "d" },
+		{ START, RENAME, .path = "d", .to = "e" },
+		{ START, RENAME, .path = "e", .to = "d" } } },
+	{ "deeper into itself", A_DIRECTORY, .steady = true,
+	  .may = "0 EINVAL ENOTEMPTY 0 0 10", .steps = {
+		{ START, MKDIR, .path = "d/e" }, { START, RENAME, .path = "d", .to = "d/e/d" },
+		{ START, RENAME, .path = "d/e", .to = "d" },
+		{ START, RENAME, .path = "d/e", .to = "e" },
+		{ START, RENAME, .path = "d", .to = "e/d" },
+		{ START, STATX, .path = "e/d/x" } } },
+	{ "dots", A_DIRECTORY, .steady = true,
+	  .may = "dir dir 10 fd ENOTDIR ENOENT", .steps = {
+		{ START, STATX, .path = "." }, { START, STATX, .path = "d/.." },
+		{ START, STATX, .path = "./d/./x" }, { START, OPEN, .path = "d/../f", .gives = 1 },
+		{ START, STATX, .path = "f/." }, { START, STATX, .path = "x/.." } } },
+	{ "dots behind what is no directory", A_DIRECTORY, .steady = true,
+	  .may = "ENOTDIR ENOTDIR ENOENT ENOTDIR dir fd", .steps = {
+		{ START, OPEN, .path = "f/.." }, { START, OPEN, .path = "f/../f" },
+		{ START, MKDIR, .path = "x/../e" }, { START, UNLINK, .path = "f/./f" },
+		{ START, STATX, .path = "d/./" }, { START, OPEN, .path = ".//d/../d/x" } } },
+	{ "names that are dots", A_DIRECTORY, .steady = true,
+	  .may = "EEXIST EEXIST EISDIR EINVAL ENOTEMPTY EBUSY", .steps = {
+		{ START, MKDIR, .path = "." }, { START, MKDIR, .path = "d/.." },
+		{ START, UNLINK, .path = "." },
+		{ START, UNLINK, .path = "d/.", .flags = AT_REMOVEDIR },
+		{ START, UNLINK, .path = "d/..", .flags = AT_REMOVEDIR },
+		{ START, RENAME, .path = "d/.", .to = "e" } } },
+	{ "new names that are dots", A_DIRECTORY, .steady = true,
+	  .may = "EBUSY EEXIST ENOENT EISDIR EISDIR EEXIST", .steps = {
+		{ START, RENAME, .path = "f", .to = "d/.." },
+		{ START, RENAME, .path = "f", .to = "d/.", .flags = RENAME_NOREPLACE },
+		{ START, RENAME, .path = "f", .to = "x/." },
+		{ START, OPEN, .path = ".", .flags = O_CREAT },
+		{ START, OPEN, .path = "d/", .flags = O_CREAT | O_EXCL },
+		{ START, OPEN, .path = "d/.", .flags = O_CREAT | O_EXCL } } },
+	{ "three dots are a name", BARE, .steady = true,
+	  .may = "0 0 dir ENOENT ENOTEMPTY 0", .steps = {
+		{ START, MKDIR, .path = "..." }, { START, MKDIR, .path = ".../.e" },
+		{ START, STATX, .path = ".../.e/.././.e" }, { START, STATX, .path = ".e" },
+		{ START, UNLINK, .path = "...", .flags = AT_REMOVEDIR },
+		{ START, UNLINK, .path = ".../.e", .flags = AT_REMOVEDIR } } },
+	{ "slashes behind what is no directory", A_DIRECTORY, .steady = true,
+	  .may = "EEXIST EISDIR ENOENT EISDIR ENOTDIR ENOTDIR", .steps = {
+		{ START, MKDIR, .path = "f/" }, { START, OPEN, .path = "g/", .flags = O_CREAT },
+		{ START, UNLINK, .path = "g/" }, { START, UNLINK, .path = "d/" },
+		{ START, RENAME, .path = "f/", .to = "g" },
+		{ START, RENAME, .path = "f", .to = "g/" } } },
+	{ "slashes behind what is renamed", A_DIRECTORY, .steady = true,
+	  .may = "0 ENOTDIR ENOTDIR EINVAL ENOTEMPTY ENOENT", .steps = {
+		{ START, RENAME, .path = "d/", .to = "e//" },
+		{ START, RENAME, .path = "f", .to = "e/" },
+		{ START, RENAME, .path = "e", .to = "f/" },
+		{ START, RENAME, .path = "e/", .to = "e/e/" },
+		{ START, RENAME, .path = "e/x", .to = "e" },
+		{ START, RENAME, .path = "g/", .to = "f/" } } },
+	{ "what is open has lost its name", BARE, .steady = true,
+	  .may = "0 fd 0 dir dir fd", .steps = {
+		{ START, MKDIR, .path = "d" }, { START, OPEN, .path = "d", .gives = 1 },
+		{ START, UNLINK, .path = "d", .flags = AT_REMOVEDIR },
+		{ START, STATX, 1, .path = "." }, { START, STATX, 1, .path = ".." },
+		{ START, OPEN, 1, .path = ".." } } },
+	{ "into a directory that is gone", A_FILE, .steady = true,
+	  .may = "0 fd 0 ENOENT EEXIST ENOENT", .steps = {
+		{ START, MKDIR, .path = "d" }, { START, OPEN, .path = "d", .gives = 1 },
+		{ START, UNLINK, .path = "d", .flags = AT_REMOVEDIR },
+		{ START, RENAME, 1, .path = "../f", .to = "x" }, { START, MKDIR, 1, .path = "." },
+		{ START, STATX, 1, .path = "x" } } },
+	{ "names that are long", A_DIRECTORY, .steady = true,
+	  .may = "ENOENT ENAMETOOLONG ENAMETOOLONG ENOTDIR ENOENT dir", .steps = {
+		{ START, OPEN, .path = long_name + 1 }, { START, OPEN, .path = long_name },
+		{ START, MKDIR, .path = long_path }, { START, STATX, .path = "f/x" },
+		{ START, RENAME, .path = "", .to = long_path },
+		{ START, STATX, .path = long_path + 1 } } },
+	{ "flags that are none", A_DIRECTORY, .steady = true,
+	  .may = "EINVAL EINVAL EISDIR EINVAL", .steps = {
+		{ START, UNLINK, .path = "f", .flags = 1 },
+		{ START, RENAME, .path = "f", .to = "g", .flags = 1 << 20 },
+		{ START, OPEN, .path = "d", .flags = O_RDONLY | O_TRUNC },
+		{ START, UNLINK, .path = "f", .flags = AT_REMOVEDIR | 1 } } },
+	{ "no descriptor, and nothing is changed", A_FILE, .steady = true,
+	  .may = "EMFILE EMFILE EMFILE ENOENT 10 fd", .steps = {
+		{ FILES }, { START, OPEN, .path = "g", .flags = O_CREAT },
+		{ START, OPEN, .path = "f", .flags = O_RDWR | O_TRUNC },
+		{ START, OPEN, .path = "f/g" }, { FILES, .n = 1 }, { START, STATX, .path = "g" },
+		{ START, STATX, .path = "f" }, { START, OPEN, .path = "f" } } },
 	{ "sockets that are not", BARE, .steady = true,
 	  .may = "EAFNOSUPPORT ESOCKTNOSUPPORT EINVAL", .steps = {
 		{ START, SOCKET, .n = 63, .flags = SOCK_STREAM },
@@ -560,8 +662,11 @@ static const struct script paths[] = {
 		{ START, FSYNC, 1 }, { START, RECV, 1, 1 }, { START, STATX, 1, .path = "f" } } },
 };
 
+/* Each is too long by one. */
 START_TEST(paths_are_as_on_linux)
 {
+	memset(long_name, 'f', sizeof long_name - 1);
+	memset(long_path, '/', sizeof long_path - 1);
 	COMPARE(paths);
 }
 END_TEST

@@ -16,6 +16,7 @@
 #define CONFORM_KIT_H
 
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <regex.h>
@@ -142,7 +143,10 @@ static inline void make_file(const char *name)
 	close(fd);
 }
 
-static const char *const names[] = { "d/e/x", "d/x", "f", "g", "fifo", "d/e", "d", "e" };
+/* What is below a directory comes before it. */
+static const char *const names[] = {
+	"d/e/x", "e/d/x", "d/x", "e/x", "f", "g", "fifo", "d/e", "e/d", "d", "e", "...",
+};
 
 static inline void remove_files(void)
 {

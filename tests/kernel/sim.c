@@ -3,6 +3,7 @@
 #include "harness.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -136,6 +137,107 @@ START_TEST(a_write_of_nothing_behind_the_end_makes_a_file_no_longer)
 }
 END_TEST
 
+START_TEST(a_test_names_files_as_tasks_do)
+{
+	struct weir_loop *loop = sim_loop(1, 0);
+	char buf[4] = "";
+
+	ck_assert_int_eq(weir_sim_file(loop, "/d/./e/../f", "abc", 3), 0);
+	ck_assert_int_eq(weir_sim_content(loop, "/d/f", buf, 3), 3);
+	ck_assert_str_eq(buf, "abc");
+	ck_assert_int_eq(weir_sim_content(loop, "d//e/.././f", buf, 2), 3);
+	ck_assert_int_eq(weir_sim_content(loop, "/d/f", NULL, 0), 3);
+	ck_assert_int_eq(weir_sim_content(loop, "/d/e", buf, 1), -EISDIR);
+	ck_assert_int_eq(weir_sim_content(loop, "/", buf, 1), -EISDIR);
+	ck_assert_int_eq(weir_sim_content(loop, "/d/g", buf, 1), -ENOENT);
+	ck_assert_int_eq(weir_sim_content(loop, "", buf, 1), -ENOENT);
+	ck_assert_int_eq(weir_sim_content(loop, "/d/f/", buf, 1), -ENOTDIR);
+	ck_assert_int_eq(weir_sim_content(loop, "/d/f/g", buf, 1), -ENOTDIR);
+	test_loop_free(loop);
+}
+END_TEST
+
+START_TEST(a_test_makes_no_file_below_a_file)
+{
+	static char path[PATH_MAX + 1];
+	struct weir_loop *loop = sim_loop(1, 0);
+
+	ck_assert_int_eq(weir_sim_file(loop, "/f", "", 0), 0);
+	ck_assert_int_eq(weir_sim_file(loop, "/f/g", "", 0), -ENOTDIR);
+	ck_assert_int_eq(weir_sim_file(loop, "/f/g/h", "", 0), -ENOTDIR);
+	ck_assert_int_eq(weir_sim_file(loop, "/f/../g", "", 0), -ENOTDIR);
+	ck_assert_int_eq(weir_sim_file(loop, "/f/", "", 0), -EEXIST);
+	ck_assert_int_eq(weir_sim_file(loop, "/d/", "", 0), -EEXIST);
+	ck_assert_int_eq(weir_sim_file(loop, "/", "", 0), -EEXIST);
+	ck_assert_int_eq(weir_sim_file(loop, "g", "", 0), -EINVAL);
+	memset(path, '/', PATH_MAX);
+	ck_assert_int_eq(weir_sim_file(loop, path, "", 0), -ENAMETOOLONG);
+	test_loop_free(loop);
+}
+END_TEST
+
+struct mover { struct weir_frame co; int rc; };
+
+static WEIR_CO(mover, self, op)
+{
+	WEIR_AWAIT(self->rc, weir_rename(op, "/etc", "/usr"));
+	WEIR_RETURN(self->rc);
+}
+WEIR_END
+
+START_TEST(a_directory_is_renamed_with_all_that_is_below_it)
+{
+	struct weir_loop *loop = sim_loop(1, 0);
+	char buf[4] = "";
+
+	ck_assert_int_eq(weir_sim_file(loop, "/etc/a/b/c", "abc", 3), 0);
+	ck_assert_int_eq(weir_sim_file(loop, "/etc/x", "x", 1), 0);
+	ck_assert_int_eq(weir_run(loop, mover), 0);
+	ck_assert_int_eq(weir_sim_content(loop, "/etc/x", buf, 1), -ENOENT);
+	ck_assert_int_eq(weir_sim_content(loop, "/usr/x", buf, 1), 1);
+	ck_assert_int_eq(weir_sim_content(loop, "/usr/a/b/c", buf, 3), 3);
+	ck_assert_str_eq(buf, "abc");
+	ck_assert_int_eq(weir_sim_file(loop, "/etc", "", 0), 0);
+	ck_assert_int_eq(weir_run(loop, mover), -EISDIR);
+	test_loop_free(loop);
+}
+END_TEST
+
+struct remover { struct weir_frame co; int rc; };
+
+static WEIR_CO(remover, self, op)
+{
+	WEIR_TRY(self->rc, out, weir_unlink(op, "/usr/y/../y/z"));
+	WEIR_TRY(self->rc, out, weir_unlinkat(op, AT_FDCWD, "/usr/y", AT_REMOVEDIR));
+out:
+	WEIR_RETURN(self->rc);
+}
+WEIR_END
+
+/* A rename needs memory for the name, and without it changes nothing. */
+START_TEST(a_name_that_finds_no_memory_leaves_the_old_one)
+{
+	struct weir_loop *loop = sim_loop(1, 0);
+	unsigned n;
+	int rc;
+
+	ck_assert_int_eq(weir_sim_file(loop, "/etc/x", "x", 1), 0);
+	ck_assert_int_eq(weir_sim_file(loop, "/usr/y/z", "x", 1), 0);
+	ck_assert_int_eq(weir_run(loop, mover), -ENOTEMPTY);
+	ck_assert_int_eq(weir_run(loop, remover), 0);
+	for (n = 1, rc = -ENOMEM; rc == -ENOMEM; n++) {
+		ck_assert_int_eq(weir_sim_content(loop, "/etc/x", NULL, 0), 1);
+		test_fail_alloc(n);
+		rc = weir_run(loop, mover);
+		test_fail_alloc(0);
+	}
+	ck_assert_int_eq(rc, 0);
+	ck_assert_uint_gt(n, 2);
+	ck_assert_int_eq(weir_sim_content(loop, "/usr/x", NULL, 0), 1);
+	test_loop_free(loop);
+}
+END_TEST
+
 /* ---- sockets ---- */
 
 struct stranger { struct weir_frame co; int fd, rc[4]; char buf[4]; };
@@ -223,6 +325,8 @@ START_TEST(the_frame_of_a_finished_task_holds_rubbish)
 END_TEST
 
 TESTS("sim", bytes_arrive_whole_and_in_order_whatever_the_seed, the_same_seed_is_the_same_run,
-      a_write_of_nothing_behind_the_end_makes_a_file_no_longer,
+      a_write_of_nothing_behind_the_end_makes_a_file_no_longer, a_test_names_files_as_tasks_do,
+      a_test_makes_no_file_below_a_file, a_directory_is_renamed_with_all_that_is_below_it,
+      a_name_that_finds_no_memory_leaves_the_old_one,
       shutdown_of_an_unconnected_tcp_socket_fails_yet_shuts_it,
       the_frame_of_a_finished_task_holds_rubbish)

@@ -68,10 +68,11 @@ struct weir_sim_stats {
 /* All of these: the loop's thread; -EINVAL if the loop's kernel is not simulated. */
 
 /* A file of that content: by an absolute path, whose directories are made as needed.
- * Results: 0; -EEXIST; -ENOSPC; -ENOMEM. */
+ * Results: 0; -EEXIST; -ENOTDIR: below a file; -ENOSPC; -ENOMEM; -EINVAL, -ENAMETOOLONG. */
 WEIR_API int weir_sim_file(struct weir_loop *loop, const char *path, const void *data, size_t len);
 
-/* What the file holds now: up to size bytes of it in buf.  Results: its size; -ENOENT, -EISDIR. */
+/* What the file holds now: up to size bytes of it in buf.  Results: its size; -ENOENT, -EISDIR,
+ * -ENOTDIR, -ENAMETOOLONG. */
 WEIR_API int weir_sim_content(struct weir_loop *loop, const char *path, void *buf, size_t size);
 
 /* socketpair(AF_UNIX, SOCK_STREAM).  Results: 0; -EMFILE, -ENFILE, -ENOMEM. */
