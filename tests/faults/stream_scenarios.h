@@ -16,27 +16,32 @@ struct stream_end {
 	char text[STREAM_BYTES];
 };
 
-/* One end sends and waits for all of it to come back; the other sends back what comes. */
+/* One end sends and waits for all of it to come back; the other sends back what comes.  Both read
+ * to the end, so that no recv is left whose error nobody sees. */
 static WEIR_CO(stream_end, self, op)
 {
 	int rc;
 
 	weir_stream_init(&self->s, self->buffers, self->fd, 32);
-	self->rc = 1;
-	if (!self->echoes)
-		WEIR_AWAIT(self->rc, weir_stream_send(op, &self->s, self->text, STREAM_BYTES));
-	while (self->rc > 0 && self->came < STREAM_BYTES) {
-		WEIR_AWAIT(self->rc, weir_stream_recv(op, &self->s, &self->lease));
-		if (self->rc <= 0)
+	if (!self->echoes) {
+		WEIR_TRY(self->rc, close, weir_stream_send(op, &self->s, self->text, STREAM_BYTES));
+		WEIR_TRY(self->rc, close, weir_shutdown(op, self->fd, SHUT_WR));
+	}
+	do {
+		WEIR_TRY(self->rc, close, weir_stream_recv(op, &self->s, &self->lease));
+		if (self->rc == 0)
 			break;
 		self->came += self->lease.len;
 		if (self->echoes)
 			WEIR_AWAIT(self->rc, weir_stream_send(op, &self->s, self->lease.data,
 							      self->lease.len));
 		weir_lease_put(&self->lease);
-	}
+	} while (self->rc > 0);
+	if (self->rc == 0 && self->came < STREAM_BYTES)
+		self->rc = -EPIPE;
+close:
 	WEIR_AWAIT(rc, weir_stream_close(op, &self->s));
-	WEIR_RETURN(first(self->rc == 0 ? -EPIPE : self->rc, rc));
+	WEIR_RETURN(first(self->rc, rc));
 }
 WEIR_END
 
