@@ -113,24 +113,17 @@ static void task_end(struct weir_task *t)
 	weir_group_ended_(g, res);
 }
 
-void weir_task_go_on_(struct weir_task *t, struct weir_step step)
+void weir_task_go_on_(struct weir_task *t)
 {
-	while (step.what != WEIR_WAITS_) {
-		struct weir_frame *f = t->leaf;
+	struct weir_frame *f;
 
-		if (step.what == WEIR_CALLS_) {		/* weir_enter_() moved the leaf down */
-			if (!--t->op.budget) {
-				weir_ready_(t);	/* calls without end starve nobody either */
-				return;
-			}
-		} else if (f == weir_task_root_(t)) {
+	do {
+		if (t->leaf == weir_task_root_(t)) {
 			task_end(t);
 			return;
-		} else {
-			f = t->leaf = f->up.caller;
 		}
-		step = f->body(t, f);
-	}
+		f = t->leaf = t->leaf->up.caller;
+	} while (f->body(t, f).what == WEIR_ENDS_);
 }
 
 /* ---- waiting ---- */

@@ -17,9 +17,10 @@
 struct crew_worker {
 	struct weir_frame co;
 	struct weir_crew *crew;
-	struct weir_list running;	/* in crew->running, during a job */
+	struct weir_list in_crew;	/* in crew->all */
 	uint64_t number;
 	int rc, sent;
+	bool busy;			/* with a job */
 	_Alignas(16) char frame[];	/* the job's */
 };
 
@@ -117,26 +118,32 @@ static void *item_of(const struct crew_worker *w)
 	return (char *)(uintptr_t)w->frame + w->crew->job.in;
 }
 
+static struct weir_frame *job_of(struct crew_worker *w)
+{
+	return (struct weir_frame *)(void *)w->frame;
+}
+
 static WEIR_CO(crew_worker, self, op)
 {
 	self->sent = 0;
+	self->busy = false;
+	weir_list_append_(&self->crew->all, &self->in_crew);
 	for (;;) {
 		memcpy(self->frame, self->crew->job.pattern, self->crew->job.size);
 		WEIR_AWAIT(self->rc, weir_chan_recv_(op, self->crew->in, item_of(self)));
+		weir_chan_begun_(self->crew->in, op);
 		if (self->rc <= 0)
 			break;
-		if (weir_op_ctx(op)->err) {	/* cancelled between receiving and running */
+		if (task_->ctx->err) {		/* cancelled between receiving and running */
 			drop(self->crew, item_of(self));
 			continue;
 		}
 		self->number = op->u.wait.since;
-		weir_list_append_(&self->crew->running, &self->running);
-		weir_enter_(task_, co_, (struct weir_frame *)(void *)self->frame,
-			    self->crew->job.body);
-		WEIR_SUSPEND_(WEIR_CALLS_, "its job");
+		self->busy = true;
+		WEIR_CALL_(job_of(self), self->crew->job.body, "its job");
 		self->rc = op->res;
-		weir_list_remove_(&self->running);
-		count(self->crew, weir_op_ctx(op), self->rc);
+		self->busy = false;
+		count(self->crew, task_->ctx, self->rc);
 		if (self->rc < 0)
 			break;
 		if (self->crew->turns)
@@ -154,6 +161,7 @@ static WEIR_CO(crew_worker, self, op)
 		}
 		self->sent = 0;
 	}
+	weir_list_remove_(&self->in_crew);
 	WEIR_RETURN(ended(self->crew, self->rc, self->sent < 0));
 }
 WEIR_END
@@ -163,8 +171,7 @@ static WEIR_CO(crew_once, self, op)
 	int rc;
 
 	memcpy(self->frame, self->crew->job.pattern, self->crew->job.size);
-	weir_enter_(task_, co_, (struct weir_frame *)(void *)self->frame, self->crew->job.body);
-	WEIR_SUSPEND_(WEIR_CALLS_, "its stage");
+	WEIR_CALL_((struct weir_frame *)(void *)self->frame, self->crew->job.body, "its stage");
 	rc = op->res;
 	WEIR_RETURN(ended(self->crew, rc, true));	/* what it says of its own sends */
 }
@@ -191,7 +198,7 @@ static int set_up(struct weir_crew *crew, const struct weir_job *job, unsigned n
 	memcpy(pattern, job->pattern, job->size);
 	crew->job = *job;
 	crew->job.pattern = pattern;
-	weir_list_init_(&crew->running);
+	weir_list_init_(&crew->all);
 	crew->turns = NULL;
 	if (kind != WEIR_CREW_IN_ORDER_ || n == 1)
 		return 0;
@@ -261,6 +268,10 @@ void weir_crew_each_(struct weir_crew *crew, void (*fn)(void *arg, const void *i
 {
 	struct weir_list *l;
 
-	for (l = crew->running.next; l != &crew->running; l = l->next)
-		fn(arg, item_of(weir_container_of(l, struct crew_worker, running)));
+	for (l = crew->all.next; l != &crew->all; l = l->next) {
+		const struct crew_worker *w = weir_container_of(l, struct crew_worker, in_crew);
+
+		if (w->busy)
+			fn(arg, item_of(w));
+	}
 }

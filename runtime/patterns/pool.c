@@ -28,6 +28,7 @@ int weir_pool_init_(struct weir_pool *p, struct weir_ctx *ctx, const struct weir
 	if (rc < 0)
 		return rc;
 	weir_chan_on_drop_(&p->queue, conf->drop, conf->arg);
+	p->queue.crew = conf->queue > 0;
 	weir_group_init_(&p->group, ctx, NULL, made);
 	p->conf = *conf;
 	p->late = 0;

@@ -7,6 +7,9 @@
  * anyone else would have met one of them.  The moment at which an op is taken out of its queue is
  * the moment at which the item changes hands: an op waits, or it has its result, never both.
  *
+ * Where the receivers are a crew's workers some may wait although something is buffered: while one
+ * is woken, who wakes the next; until then senders may wait too.
+ *
  * What waits among the senders is of three kinds: one item, a batch, and a reservation (arg NULL),
  * which keeps its place in line for room, but no item from a receiver.
  */
@@ -98,6 +101,12 @@ void weir_chan_on_drop_(struct weir_chan *ch, void (*drop)(void *arg, void *item
 	ch->drop_arg = arg;
 }
 
+static void used(struct weir_chan *ch, struct weir_op *op, unsigned how)
+{
+	if (ch && ch->seen)
+		weir_seen_used_(ch->seen, op ? weir_op_task(op) : NULL, how);
+}
+
 /* ---- the ring and the queues ---- */
 
 static void push(struct weir_chan *ch, const void *item)
@@ -166,7 +175,18 @@ static void give(struct weir_chan *ch, const void *item)
 	copy(op->u.wait.arg, item, ch->size);
 	dequeue(op, false);
 	op->u.wait.since = ch->stats.items++;
+	if (ch->crew)
+		ch->woken = op;
 	weir_op_end_(op, 1);
+}
+
+/* The same with the oldest that is buffered, which whoever does it takes out on its behalf. */
+static void give_oldest(struct weir_chan *ch)
+{
+	used(ch, NULL, WEIR_USE_RECV_);
+	give(ch, next_out(ch));
+	if (ch->open)
+		ch->room++;
 }
 
 /* Hands items straight to the receivers that wait; returns how many. */
@@ -174,7 +194,7 @@ static size_t hand_over(struct weir_chan *ch, const char *items, size_t n)
 {
 	size_t given = 0;
 
-	while (given < n && !weir_list_empty_(&ch->receivers)) {
+	while (given < n && !weir_list_empty_(&ch->receivers) && !ch->crew) {
 		struct weir_op *op = first(&ch->receivers);
 		size_t i;
 
@@ -208,14 +228,30 @@ static void admit(struct weir_chan *ch)
 	}
 }
 
+static bool send_one(struct weir_chan *ch, const void *item)
+{
+	bool waited_for = !weir_list_empty_(&ch->receivers);
+
+	if (waited_for && !ch->woken) {
+		give(ch, item);
+		return true;
+	}
+	if (waited_for && !ch->room && ch->len)
+		give_oldest(ch);
+	if (!ch->room)
+		return false;
+	push(ch, item);
+	return true;
+}
+
 /* Sends what can be sent now, to receivers, then into the ring: if there is room, nobody waits
  * for it. */
 static size_t send_now(struct weir_chan *ch, const char *items, size_t n)
 {
-	size_t sent;
+	size_t sent = hand_over(ch, items, n);
 
-	for (sent = hand_over(ch, items, n); sent < n && ch->room; sent++)
-		push(ch, items + sent * ch->size);
+	while (sent < n && send_one(ch, items + sent * ch->size))
+		sent++;
 	return sent;
 }
 
@@ -267,13 +303,16 @@ static size_t recv_now(struct weir_chan *ch, char *items, size_t n)
 	return got;
 }
 
-/* ---- the ops ---- */
-
-static void used(struct weir_chan *ch, struct weir_op *op, unsigned how)
+void weir_chan_wake_next_(struct weir_chan *ch)
 {
-	if (ch && ch->seen)
-		weir_seen_used_(ch->seen, op ? weir_op_task(op) : NULL, how);
+	ch->woken = NULL;
+	if (!ch->len || weir_list_empty_(&ch->receivers))
+		return;
+	give_oldest(ch);
+	admit(ch);
 }
+
+/* ---- the ops ---- */
 
 /* After a hang-up that is the way to learn of it; after a close it is a mistake. */
 static void refuse(struct weir_chan *ch, const char *what)
@@ -320,14 +359,10 @@ bool weir_chan_send_slow_(struct weir_op *op)
 	used(ch, op, WEIR_USE_SEND_);
 	if (!ch || !ch->open)
 		return send_attempt(op);
-	if (!weir_list_empty_(&ch->receivers))
-		give(ch, op->u.wait.arg);
-	else if (ch->room)
-		push(ch, op->u.wait.arg);
-	else
-		return false;
 	op->res = 1;
-	return true;
+	if (ch->woken && !ch->room && !(op->flags & WEIR_OP_ARM_))
+		return false;	/* whoever is woken lets it in; a select may not wait at all */
+	return send_one(ch, op->u.wait.arg);
 }
 
 bool weir_chan_recv_slow_(struct weir_op *op)
@@ -492,8 +527,7 @@ int weir_chan_commit_(struct weir_chan *ch, const void *item)
 		return -EPIPE;
 	}
 	ch->room++;
-	if (!hand_over(ch, item, 1))
-		push(ch, item);
+	send_one(ch, item);
 	admit(ch);	/* the slot is free if a receiver took the item */
 	return 1;
 }
@@ -530,6 +564,8 @@ int weir_chan_close_(struct weir_chan *ch)
 		return -EPIPE;
 	}
 	end(ch);
+	while (ch->len && !weir_list_empty_(&ch->receivers))
+		give_oldest(ch);
 	while (!weir_list_empty_(&ch->receivers))
 		finish(first(&ch->receivers), false, 0);
 	return 0;

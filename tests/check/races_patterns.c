@@ -63,6 +63,77 @@ out:
 }
 WEIR_END
 
+/* ---- a pool that several submit to ---- */
+
+static struct weir_shared own[JOBS];
+
+struct reading { struct weir_frame co; int n; };
+
+static WEIR_CO(reading, self, op)
+{
+	int rc;
+
+	weir_shared_read(&own[self->n]);
+	WEIR_AWAIT(rc, weir_yield(op));		/* its worker receives nothing more in this step */
+	WEIR_RETURN(rc < 0 ? rc : 1);
+}
+WEIR_END
+
+struct writer { struct weir_frame co; struct numbers *pool; int n; };
+
+static WEIR_CO(writer, self, op)
+{
+	int rc;
+
+	weir_shared_write(&own[self->n]);
+	WEIR_AWAIT(rc, weir_pool_submit(op, self->pool, &self->n));
+	WEIR_RETURN(rc < 0 ? rc : 0);
+}
+WEIR_END
+
+struct office {
+	struct weir_frame co;
+	struct numbers pool;
+	struct weir_pool_conf conf;
+	struct weir_group writers;
+	int n, rc;
+};
+
+/* The workers wait already: one of them is woken, and hands on what others have submitted since. */
+static WEIR_CO(office, self, op)
+{
+	self->conf = (struct weir_pool_conf){ .workers = 3, .queue = JOBS };
+	self->rc = weir_pool_init(&self->pool, weir_op_ctx(op), &self->conf, reading, n);
+	if (self->rc)
+		WEIR_RETURN(self->rc);
+	weir_group_init(&self->writers, weir_op_ctx(op), NULL);
+	WEIR_AWAIT(self->rc, weir_sleep(op, WEIR_MS));
+	for (self->n = 0; self->n < JOBS && self->rc == 0; self->n++)
+		self->rc = weir_go(&self->writers, writer, .pool = &self->pool, .n = self->n);
+	if (self->rc == 0)
+		WEIR_AWAIT(self->rc, weir_group_wait(op, &self->writers));
+	weir_group_fini(&self->writers);
+	weir_pool_close(&self->pool);
+	WEIR_AWAIT(self->n, weir_pool_wait(op, &self->pool));
+	weir_pool_fini(&self->pool, NULL);
+	WEIR_RETURN(self->rc < 0 ? self->rc : self->n);
+}
+WEIR_END
+
+static int office_body(struct weir_loop *loop, void *arg)
+{
+	int i, rc, races;
+
+	(void)arg;
+	for (i = 0; i < JOBS; i++)
+		weir_shared_init(&own[i], loop);
+	rc = weir_run(loop, office);
+	races = weir_races(loop);
+	for (i = 0; i < JOBS; i++)
+		weir_shared_fini(&own[i]);
+	return rc ? rc : races ? -EEXIST : 0;
+}
+
 /* ---- a pipeline ---- */
 
 struct source {
@@ -192,6 +263,12 @@ START_TEST(jobs_are_in_no_order_with_each_other)
 }
 END_TEST
 
+START_TEST(a_job_that_one_worker_hands_on_to_another_comes_after_its_submit)
+{
+	ck_assert_int_eq(weir_check_run(office_body, .seeds = SEEDS, .loop.check = true), 0);
+}
+END_TEST
+
 START_TEST(all_workers_of_a_stage_come_before_the_end_that_the_next_one_hears_of)
 {
 	ck_assert_races(0, .pipeline = true, .workers = 3, .locked = true);
@@ -208,5 +285,6 @@ END_TEST
 TESTS("races_patterns",
       a_job_comes_after_its_submit_and_before_the_end_of_its_pool,
       jobs_are_in_no_order_with_each_other,
+      a_job_that_one_worker_hands_on_to_another_comes_after_its_submit,
       all_workers_of_a_stage_come_before_the_end_that_the_next_one_hears_of,
       workers_of_a_stage_are_in_no_order_with_each_other)

@@ -5,7 +5,9 @@
  * A job is a number and what to do with it; the boss submits a list of them and then ends the pool
  * in the way that the test is about.
  */
+#include <limits.h>
 #include <liburing.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/loop.h"
@@ -488,6 +490,95 @@ START_TEST(a_job_that_a_worker_has_just_been_given_is_dropped_by_an_abort)
 }
 END_TEST
 
+/* Its workers wait already when it submits as much as goes in, in one step. */
+struct crowd {
+	struct weir_frame co;
+	struct workshop pool;
+	struct weir_pool_conf conf;
+	struct weir_arm arm;
+	struct order order;
+	bool selects;
+	int most, *accepted;
+	uint64_t settle;
+};
+
+static WEIR_CO(crowd, self, op)
+{
+	int rc;
+
+	self->conf.arg = &seen;
+	rc = weir_pool_init(&self->pool, weir_op_ctx(op), &self->conf, job, order);
+	if (rc < 0)
+		WEIR_RETURN(rc);
+	WEIR_AWAIT(rc, weir_yield(op));
+	self->order.what = SLEEP;
+	do {
+		if (self->selects) {
+			weir_ready(weir_pool_submit(&self->arm.op, &self->pool, &self->order));
+			WEIR_AWAIT(rc, weir_select_try(op, &self->arm, 1));
+			rc = rc == 0 ? self->arm.op.res : rc;
+		} else {
+			rc = weir_pool_try_submit(&self->pool, &self->order);
+		}
+		*self->accepted += rc == 1;
+	} while (rc == 1 && *self->accepted < self->most);
+	ck_assert_int_eq(rc, *self->accepted < self->most ? -EAGAIN : 1);
+	WEIR_AWAIT(rc, weir_sleep(op, self->settle));
+	ck_assert_int_eq(weir_pool_close(&self->pool), 0);
+	WEIR_AWAIT(rc, weir_pool_wait(op, &self->pool));
+	weir_pool_fini(&self->pool, NULL);
+	WEIR_RETURN(rc);
+}
+WEIR_END
+
+static void ck_crowd(bool selects, unsigned queue)
+{
+	struct weir_loop *loop = test_loop();
+	uint64_t began = weir_now(loop);
+	int accepted = 0;
+
+	memset(&seen, 0, sizeof seen);
+	ck_assert_int_eq(weir_run(loop, crowd, .accepted = &accepted, .selects = selects,
+				  .most = INT_MAX, .conf = { .workers = 4, .queue = queue }), 0);
+	ck_assert_int_eq(accepted, 4 + (int)queue);
+	ck_assert_int_eq(seen.most_at_once, 4);
+	ck_assert_int_eq(seen.ended, accepted);
+	ck_assert_uint_eq(weir_now(loop) - began, (1 + (queue + 3) / 4) * 10 * WEIR_S);
+	test_loop_free(loop);
+}
+
+START_TEST(idle_workers_and_the_queue_take_what_is_submitted_in_one_step)
+{
+	static const unsigned queues[] = { 0, 1, 3, 9 };
+	unsigned i;
+
+	for (i = 0; i < sizeof queues / sizeof *queues; i++) {
+		ck_crowd(false, queues[i]);
+		ck_crowd(true, queues[i]);
+	}
+}
+END_TEST
+
+START_TEST(jobs_that_wait_do_not_keep_those_queued_behind_them_from_idle_workers)
+{
+	uint64_t settle;
+
+	for (settle = 0; settle <= WEIR_S; settle += WEIR_S) {
+		struct weir_loop *loop = test_loop();
+		uint64_t began = weir_now(loop);
+		int accepted = 0;
+
+		memset(&seen, 0, sizeof seen);
+		ck_assert_int_eq(weir_run(loop, crowd, .accepted = &accepted, .most = 4,
+					  .settle = settle,
+					  .conf = { .workers = 4, .queue = 4 }), 0);
+		ck_assert_int_eq(seen.most_at_once, 4);
+		ck_assert_uint_eq(weir_now(loop) - began, 10 * WEIR_S);
+		test_loop_free(loop);
+	}
+}
+END_TEST
+
 START_TEST(a_pool_starts_all_its_workers_or_none)
 {
 	struct weir_loop *loop = test_loop_plain();
@@ -526,4 +617,6 @@ TESTS("pool", close_finishes_queued_and_running_jobs,
       submit_waits_for_room_and_learns_of_the_failure, results_go_to_a_channel_with_backpressure,
       cancelling_the_parent_ctx_aborts_work_in_flight,
       a_job_that_a_worker_has_just_been_given_is_dropped_by_an_abort,
+      idle_workers_and_the_queue_take_what_is_submitted_in_one_step,
+      jobs_that_wait_do_not_keep_those_queued_behind_them_from_idle_workers,
       a_pool_starts_all_its_workers_or_none)

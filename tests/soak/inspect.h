@@ -339,8 +339,8 @@ static void inspect_chan(const struct weir_chan *ch)
 	MUST(ch->len <= ch->cap);
 	MUST(ch->room == (ch->open ? ch->cap - ch->len : 0));	/* nobody reserves any */
 	MUST(!senders || !ch->room);
-	MUST(!senders || !receivers);
-	MUST(!receivers || !ch->len);
+	MUST(!senders || !receivers || ch->woken);
+	MUST(!receivers || !ch->len || ch->woken);
 }
 
 static void inspect_items(void)

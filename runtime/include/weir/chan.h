@@ -55,9 +55,11 @@ struct weir_chan {
 	bool open;			/* neither closed nor hung up */
 	bool quick;			/* the inline paths may serve it: words, open, not `seen` */
 	bool hungup;
+	bool crew;			/* its receivers are a crew's: see weir_chan_begun_() */
 	unsigned producers, consumers;	/* pipeline workers at its ends */
 	unsigned offers;		/* senders that have an item, not only a reservation */
 	struct weir_list senders, receivers;	/* ops; senders only without room */
+	struct weir_op *woken;		/* whose, the last that was given an item, has not begun */
 	struct weir_loop *loop;
 	void (*drop)(void *arg, void *item);
 	void *drop_arg;
@@ -167,6 +169,7 @@ WEIR_API int weir_chan_hangup_(struct weir_chan *ch);
 /* All that the inline paths leave: partners who wait, closed ends, NULL. */
 WEIR_API bool weir_chan_send_slow_(struct weir_op *op);
 WEIR_API bool weir_chan_recv_slow_(struct weir_op *op);
+WEIR_API void weir_chan_wake_next_(struct weir_chan *ch);
 WEIR_API bool weir_chan_send_park_(struct weir_op *op);
 WEIR_API bool weir_chan_recv_park_(struct weir_op *op);
 WEIR_API bool weir_chan_send_cancel_(struct weir_op *op);
@@ -187,7 +190,8 @@ static inline bool weir_chan_send_attempt_(struct weir_op *op)
 {
 	struct weir_chan *ch = (struct weir_chan *)op->u.wait.obj;
 
-	if (!ch || !ch->room || !ch->quick || !weir_list_empty_(&ch->receivers))
+	if (!ch || !ch->room || !ch->quick ||
+	    !(weir_list_empty_(&ch->receivers) || ch->woken))
 		return weir_chan_send_slow_(op);
 	memcpy(ch->ring + WEIR_CHAN_WORD_ * (size_t)weir_chan_slot_(ch, ch->len), op->u.wait.arg,
 	       WEIR_CHAN_WORD_);
@@ -260,6 +264,15 @@ WEIR_MUST_USE static inline struct weir_op *weir_chan_reserve_(struct weir_op *o
 							       struct weir_chan *ch)
 {
 	return weir_chan_op_(op, &weir_chan_reserve_def_, ch, NULL, 1);
+}
+
+/* A crew's worker, which has just received by op, begins its job.  Of those who wait only one at a
+ * time is woken for what is sent: if its job does not wait it does the next item too, and so on.
+ * So before a worker begins it wakes another one, for what is still buffered. */
+static inline void weir_chan_begun_(struct weir_chan *ch, const struct weir_op *op)
+{
+	if (ch->woken == op)
+		weir_chan_wake_next_(ch);
 }
 
 #ifdef __cplusplus

@@ -45,7 +45,7 @@ struct weir_crew {
 
 	/* A worker ends with rc; refused: that is what its last send said.  Returns what counts. */
 	int (*ended)(struct weir_crew *crew, int rc, bool refused);
-	struct weir_list running;	/* workers in a job */
+	struct weir_list all;		/* workers that receive or have a job */
 };
 
 /* Starts n workers in group: all or none.  crew's fields are zero, but for in, out and ended.  In
