@@ -295,11 +295,11 @@ static bool may_poll(const struct sim *s, const struct sim_req *r)
 
 /* The count of a timerfd is one thing, and so may be 8 bytes to or from a descriptor of Linux's: an
  * eventfd's. */
-static bool may_cut(const struct sim *s, const struct sim_req *r)
+static bool may_cut(const struct sim_req *r)
 {
 	return r->sqe.len > 1 && (fills(&r->sqe) || reads(&r->sqe)) &&
-		weir_sim_expiry_(s, r) == WEIR_FOREVER &&
-		!(r->sqe.len == sizeof(eventfd_t) && weir_sim_foreign_(s, r));
+		weir_sim_expiry_(r) == WEIR_FOREVER &&
+		!(r->sqe.len == sizeof(eventfd_t) && r->foreign);
 }
 
 /* Called once the effect is due. */
@@ -318,7 +318,7 @@ static int perform(struct sim *s, struct sim_req *r)
 			return res;
 	}
 	check_untouched(s, r);
-	if (!r->internal && may_cut(s, r) && sim_chance(s, s->cut)) {
+	if (!r->internal && may_cut(r) && sim_chance(s, s->cut)) {
 		s->stats.cut++;
 		r->sqe.len = 1 + (unsigned)sim_below(s, r->sqe.len - 1);
 	}
@@ -345,6 +345,7 @@ static void tell(struct sim *s, struct uring *u, struct sim_req *r)
 static void end(struct sim *s, struct uring *u, struct sim_req *r)
 {
 	tell(s, u, r);
+	weir_sim_let_go_(r);
 	s->stats.ended++;
 	weir_list_remove_(&r->link);
 	weir_list_append_(&s->idle, &r->link);
@@ -387,6 +388,7 @@ static void take_req(struct sim *s, struct uring *u, const struct io_uring_sqe *
 	weir_list_remove_(&r->link);
 	weir_list_append_(&s->reqs, &r->link);
 	r->sqe = *sqe;
+	weir_sim_hold_(s, r);
 	r->state = SIM_WAITS;
 	r->internal = def_of(u, sqe->user_data)->flags & WEIR_INTERNAL_;
 	r->name = sqe->opcode == IORING_OP_POLL_ADD ? "poll" : def_of(u, sqe->user_data)->name;
@@ -397,7 +399,7 @@ static void take_req(struct sim *s, struct uring *u, const struct io_uring_sqe *
 	r->sum = sum(sqe);
 	scribble(s, sqe);
 	/* Virtual time stands still for Linux's: these would never be due. */
-	if (!r->internal && !weir_sim_foreign_(s, r) && sim_chance(s, s->late)) {
+	if (!r->internal && !r->foreign && sim_chance(s, s->late)) {
 		s->stats.late++;
 		r->ripe += sim_below(s, WEIR_SIM_LATEST);
 	}
@@ -437,7 +439,7 @@ static int call_off(struct sim *s, struct uring *u, struct sim_req *r)
 			end(s, u, r); /* before the completion of the cancel */
 		return -ENOENT;
 	}
-	if (weir_sim_on_file_(s, r) && sim_below(s, 2)) { /* a thread of Linux's has begun it */
+	if (weir_sim_on_file_(r) && sim_below(s, 2)) { /* a thread of Linux's has begun it */
 		s->stats.running++;
 		r->state = SIM_RUNS;
 		if (r->sqe.opcode == IORING_OP_OPENAT && sim_below(s, 2)) {
@@ -454,7 +456,7 @@ static int call_off(struct sim *s, struct uring *u, struct sim_req *r)
 	r->res = sim_below(s, 8) ? -ECANCELED : -EINTR;
 	if (sim_below(s, 2))
 		end(s, u, r);
-	return weir_sim_on_file_(s, r) && sim_below(s, 4) == 0 ? -ENOENT : 0;
+	return weir_sim_on_file_(r) && sim_below(s, 4) == 0 ? -ENOENT : 0;
 }
 
 static void take_cancel(struct sim *s, struct uring *u, const struct io_uring_sqe *sqe)
@@ -587,9 +589,9 @@ static bool pass_time(struct sim *s)
 
 	for (l = s->reqs.next; l != &s->reqs; l = l->next) {
 		const struct sim_req *r = weir_container_of(l, struct sim_req, link);
-		uint64_t t = r->ripe > s->now ? r->ripe : weir_sim_expiry_(s, r);
+		uint64_t t = r->ripe > s->now ? r->ripe : weir_sim_expiry_(r);
 
-		if (!r->internal && weir_sim_foreign_(s, r))
+		if (!r->internal && r->foreign)
 			return false;
 		next = t < next ? t : next;
 	}
@@ -616,7 +618,7 @@ static int sleep_for_linux(struct sim *s)
 	for (l = s->reqs.next; l != &s->reqs; l = l->next) {
 		const struct sim_req *r = weir_container_of(l, struct sim_req, link);
 
-		if (weir_sim_foreign_(s, r))
+		if (r->foreign)
 			fds[n++] = (struct pollfd){ .fd = r->sqe.fd,
 						    .events = weir_sim_events_(r) };
 	}
@@ -721,8 +723,8 @@ static int sim_close(struct uring *u, int fd)
 
 static bool ends_by_itself(struct sim *s, const struct sim_req *r)
 {
-	return r->ripe > s->now || weir_sim_foreign_(s, r) || ripe(s, r) ||
-		weir_sim_expiry_(s, r) != WEIR_FOREVER;
+	return r->ripe > s->now || r->foreign || ripe(s, r) ||
+		weir_sim_expiry_(r) != WEIR_FOREVER;
 }
 
 static bool sim_still(struct uring *u)
@@ -827,6 +829,10 @@ struct sim *weir_sim_of_(struct weir_backend *be)
 
 void weir_sim_free_(struct sim *s)
 {
+	struct weir_list *l;
+
+	for (l = s->reqs.next; l != &s->reqs; l = l->next)
+		weir_sim_let_go_(weir_container_of(l, struct sim_req, link));
 	weir_sim_nodes_free_(s);
 	close(s->base);
 	weir_free_(s->memory);

@@ -19,6 +19,8 @@
 struct sim_req {
 	struct weir_list link;
 	struct io_uring_sqe sqe;
+	struct sim_desc *desc; /* what sqe.fd stood for when it was taken; NULL: nothing of ours */
+	bool foreign;	       /* but a descriptor of Linux's */
 	enum { SIM_WAITS,
 	       SIM_RUNS,
 	       SIM_OVER } state;
@@ -106,6 +108,9 @@ int weir_sim_receive_(struct sim *s, struct sim_req *r);
 
 /* ---- sim_node.c ---- */
 
+/* The open file description that r is on is r's, until it lets go, whoever closes descriptors. */
+void weir_sim_hold_(struct sim *s, struct sim_req *r);
+void weir_sim_let_go_(struct sim_req *r);
 /* Whether r could have its effect now. */
 bool weir_sim_can_(struct sim *s, const struct sim_req *r);
 /* Its effect: the result.  Only if it can. */
@@ -115,15 +120,13 @@ bool weir_sim_impatient_(const struct io_uring_sqe *sqe);
 /* Whether a poll that stands in for r would end at once. */
 bool weir_sim_polls_ready_(const struct sim *s, const struct sim_req *r);
 /* True: r is on a file or a name, which Linux may hand to a thread. */
-bool weir_sim_on_file_(const struct sim *s, const struct sim_req *r);
+bool weir_sim_on_file_(const struct sim_req *r);
 /* Whether one more descriptor could be had.  Results: 0; -EMFILE, -ENFILE. */
 int weir_sim_no_fd_(const struct sim *s);
-/* True: r is on a descriptor of Linux's. */
-bool weir_sim_foreign_(const struct sim *s, const struct sim_req *r);
 /* What poll(2) should say of that one. */
 short weir_sim_events_(const struct sim_req *r);
 /* When r's timerfd expires, if it reads or polls one; else WEIR_FOREVER. */
-uint64_t weir_sim_expiry_(const struct sim *s, const struct sim_req *r);
+uint64_t weir_sim_expiry_(const struct sim_req *r);
 
 int weir_sim_timer_new_(struct sim *s);
 /* Results: 0; -EBADF. */

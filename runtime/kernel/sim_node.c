@@ -53,6 +53,22 @@ static bool table_holds(struct sim *s, int fd)
 	return true;
 }
 
+static void desc_unref(struct sim_desc *d)
+{
+	if (--d->refs)
+		return;
+	weir_sim_stream_close_(d);
+	weir_sim_node_unref_(d->node);
+	weir_free_(d);
+}
+
+static void forget(struct sim *s, int fd)
+{
+	desc_unref(s->desc[fd]);
+	s->desc[fd] = NULL;
+	s->stats.open--;
+}
+
 /* The number is a real one, so that no other descriptor of the process has it. */
 int weir_sim_open_(struct sim *s, struct sim_node *node, int flags)
 {
@@ -66,7 +82,9 @@ int weir_sim_open_(struct sim *s, struct sim_node *node, int flags)
 		close(fd);
 		return -ENOMEM;
 	}
-	*d = (struct sim_desc){ .node = node, .flags = flags };
+	if (s->desc[fd]) /* the program has closed the number by itself */
+		forget(s, fd);
+	*d = (struct sim_desc){ .node = node, .refs = 1, .flags = flags };
 	node->refs++;
 	s->desc[fd] = d;
 	s->stats.open++;
@@ -85,15 +103,8 @@ int weir_sim_no_fd_(const struct sim *s)
 
 int weir_sim_close_(struct sim *s, int fd)
 {
-	struct sim_desc *d = weir_sim_desc_(s, fd);
-
-	if (!d)
-		return weir_direct_close_(fd);
-	s->desc[fd] = NULL;
-	s->stats.open--;
-	weir_sim_stream_close_(d);
-	weir_sim_node_unref_(d->node);
-	weir_free_(d);
+	if (weir_sim_desc_(s, fd))
+		forget(s, fd);
 	return weir_direct_close_(fd);
 }
 
@@ -196,9 +207,9 @@ int weir_sim_timer_set_(struct sim *s, int fd, uint64_t due, uint64_t period)
 	return 0;
 }
 
-uint64_t weir_sim_expiry_(const struct sim *s, const struct sim_req *r)
+uint64_t weir_sim_expiry_(const struct sim_req *r)
 {
-	const struct sim_desc *d = weir_sim_desc_(s, r->sqe.fd);
+	const struct sim_desc *d = r->desc;
 
 	if (!d || d->node->kind != SIM_TIMER || !(weir_sim_events_(r) & POLLIN))
 		return WEIR_FOREVER;
@@ -222,9 +233,19 @@ static bool has_path(const struct io_uring_sqe *sqe)
 	}
 }
 
-bool weir_sim_foreign_(const struct sim *s, const struct sim_req *r)
+void weir_sim_hold_(struct sim *s, struct sim_req *r)
 {
-	return r->sqe.fd >= 0 && !has_path(&r->sqe) && !weir_sim_desc_(s, r->sqe.fd);
+	r->desc = has_path(&r->sqe) ? NULL : weir_sim_desc_(s, r->sqe.fd);
+	r->foreign = r->sqe.fd >= 0 && !has_path(&r->sqe) && !r->desc;
+	if (r->desc)
+		r->desc->refs++;
+}
+
+void weir_sim_let_go_(struct sim_req *r)
+{
+	if (r->desc)
+		desc_unref(r->desc);
+	r->desc = NULL;
 }
 
 static uint32_t poll_events(const struct io_uring_sqe *sqe)
@@ -349,26 +370,23 @@ static unsigned polled(const struct sim *s, const struct sim_desc *d,
 
 bool weir_sim_polls_ready_(const struct sim *s, const struct sim_req *r)
 {
-	const struct sim_desc *d = weir_sim_desc_(s, r->sqe.fd);
 	struct pollfd p = { .fd = r->sqe.fd, .events = weir_sim_events_(r) };
 
-	if (!d)
+	if (!r->desc)
 		return poll(&p, 1, 0) != 0;
-	return ready(s, d) & ((unsigned)weir_sim_events_(r) | POLLERR | POLLHUP);
+	return ready(s, r->desc) & ((unsigned)weir_sim_events_(r) | POLLERR | POLLHUP);
 }
 
-bool weir_sim_on_file_(const struct sim *s, const struct sim_req *r)
+bool weir_sim_on_file_(const struct sim_req *r)
 {
-	const struct sim_desc *d = weir_sim_desc_(s, r->sqe.fd);
-
 	return r->sqe.opcode != IORING_OP_SOCKET &&
-		(has_path(&r->sqe) || (d && sim_is_file(d->node)));
+		(has_path(&r->sqe) || (r->desc && sim_is_file(r->desc->node)));
 }
 
 bool weir_sim_can_(struct sim *s, const struct sim_req *r)
 {
 	const struct io_uring_sqe *q = &r->sqe;
-	const struct sim_desc *d = weir_sim_desc_(s, q->fd);
+	const struct sim_desc *d = r->desc;
 
 	if (has_path(q))
 		return true;
@@ -399,7 +417,7 @@ static int do_timer(const struct sim *s, const struct sim_desc *d, const struct 
 int weir_sim_do_(struct sim *s, const struct sim_req *r)
 {
 	const struct io_uring_sqe *q = &r->sqe;
-	struct sim_desc *d = weir_sim_desc_(s, q->fd);
+	struct sim_desc *d = r->desc;
 
 	if (q->opcode == IORING_OP_SOCKET)
 		return weir_sim_socket_(s, q->fd, (int)q->off);

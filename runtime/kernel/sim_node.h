@@ -60,9 +60,10 @@ struct sim_node {
 	} u;
 };
 
-/* An open file description. */
+/* An open file description: of a descriptor, and of each operation on it. */
 struct sim_desc {
 	struct sim_node *node;
+	unsigned refs;
 	uint64_t at;
 	int flags; /* O_RDONLY, O_WRONLY, O_RDWR, O_APPEND; O_NONBLOCK */
 };

@@ -80,6 +80,15 @@ static const struct script pipes[] = {
 	  .may = "EBADF EBADF ENOTSOCK EINVAL ENOTSOCK ENOTSOCK; 0 left", .steps = {
 		{ START, READ, 1, 3 }, { START, WRITE, 0, 3 }, { START, RECV, 0, 3 },
 		{ START, FSYNC, 0 }, { START, SHUTDOWN, 0 }, { START, ACCEPT, 0 } } },
+	{ "what a read is on is closed behind its back", A_PIPE,
+	  .may = "(EBADF|all|some) (all|some) EPIPE", .steps = {
+		{ START, READ, 0, 3 }, { SLEEP, .n = 2 }, { BEHIND, .on = 0 },
+		{ START, WRITE, 1, 3 }, { END, .on = 0 }, { END, .on = 1 },
+		{ START, WRITE, 1, 3 } } },
+	{ "closed behind its back a read is cancelled", A_PIPE,
+	  .may = "ECANCELED EPIPE", .steps = {
+		{ START, READ, 0, 3 }, { SLEEP, .n = 2 }, { BEHIND, .on = 0 },
+		{ CANCEL, .on = 0 }, { END, .on = 0 }, { START, WRITE, 1, 3 } } },
 	{ "closed before it is read", A_PIPE,
 	  .may = "0 0", .steps = {
 		{ START, CLOSE, 0 }, { START, CLOSE, 1 } } },
@@ -202,6 +211,15 @@ static const struct script pairs[] = {
 	  .may = "0 (all|some) 0; all left", .steps = {
 		{ START, SEND, 1, 0 }, { START, SEND, 1, 3 }, { END, .on = 1 },
 		{ START, RECV, 0, 0 } } },
+	{ "what a recv is on is closed behind its back", A_PAIR,
+	  .may = "(EBADF|all|some) (all|some) EPIPE", .steps = {
+		{ START, RECV, 0, 3 }, { SLEEP, .n = 2 }, { BEHIND, .on = 0 },
+		{ START, SEND, 1, 3 }, { END, .on = 0 }, { END, .on = 1 },
+		{ START, SEND, 1, 3 } } },
+	{ "what a send is on is closed behind its back", A_PAIR,
+	  .may = "(all|some) (EBADF|all|some|EPIPE) 0", .steps = {
+		{ START, SEND, 1, 120000 }, { END, .on = 0 }, { START, SEND, 1, 120000 },
+		{ SLEEP, .n = 2 }, { BEHIND, .on = 1 }, { START, CLOSE, 0 } } },
 	{ "what a socket pair cannot", A_PAIR, .left = 1,
 	  .may = "EINVAL EINVAL; 0 left", .steps = {
 		{ START, FSYNC, 0 }, { START, ACCEPT, 0 } } },
@@ -330,6 +348,11 @@ static const struct script listeners[] = {
 	{ "connected twice", A_LISTENER,
 	  .may = "0 EISCONN", .steps = {
 		{ START, CONNECT, 1 }, { END, .on = 0 }, { START, CONNECT, 1 } } },
+	{ "what an accept is on is closed behind its back", A_LISTENER,
+	  .may = "(EBADF|fd) 0 ECONNREFUSED", .steps = {
+		{ START, ACCEPT, 0 }, { SLEEP, .n = 2 }, { BEHIND, .on = 0 },
+		{ START, CONNECT, 1 }, { END, .on = 0 }, { END, .on = 1 },
+		{ START, CONNECT, 2 } } },
 	{ "a listener is shut down under an accept", A_LISTENER,
 	  .may = "(ECANCELED|EINVAL) 0", .steps = {
 		{ START, ACCEPT, 0 }, { START, SHUTDOWN, 0, .flags = SHUT_RDWR },
@@ -680,6 +703,9 @@ static const struct script clocks[] = {
 	{ "a read of a timer is cancelled", A_SLOW_TIMER,
 	  .may = "ECANCELED", .steps = {
 		{ START, COUNT, 0 }, { CANCEL, .on = 0 } } },
+	{ "a timer is closed behind the back of its read", A_TIMER,
+	  .may = "(EBADF|1|more)", .steps = {
+		{ START, COUNT, 0 }, { BEHIND, .on = 0 } } },
 	{ "a timer is read into too little", A_TIMER,
 	  .may = "EINVAL", .steps = { { START, READ, 0, 4 } } },
 	{ "a timer is no file", A_TIMER,

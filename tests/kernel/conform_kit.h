@@ -55,10 +55,11 @@ enum act { READ, WRITE, RECV, SEND, PEEK, TRY, COUNT, ACCEPT, CONNECT, OPEN, CLO
 	   STATX, UNLINK, RENAME, MKDIR, SOCKET };
 
 struct step {
-	enum { NOTHING, START, CANCEL, END, ARRIVE, SLEEP, FILES } what;
+	enum { NOTHING, START, CANCEL, END, ARRIVE, SLEEP, FILES, BEHIND } what;
 	enum act act;
 	int on;			/* a slot, of ARRIVE where something came from another; of CANCEL
-				 * and END an actor: STARTs count from 0 */
+				 * and END an actor: STARTs count from 0; BEHIND closes one behind
+				 * the loop's back */
 	int n;			/* bytes; a domain; ms to SLEEP; FILES: 0: no more than are open */
 	int flags;
 	int gives;		/* the slot for the descriptor that it returns */
@@ -516,6 +517,15 @@ static inline void wait_for_arrival(int fd)
 		ck_assert_int_eq(poll(&p, 1, -1), 1);
 }
 
+static inline void close_behind(int *fd)
+{
+	if (stage.simulated)
+		ck_assert_int_eq(weir_sim_close(stage.loop, *fd), 0);
+	else
+		ck_assert_int_eq(close(*fd), 0);
+	*fd = -1;
+}
+
 struct steps {
 	struct weir_frame co;
 	const struct script *script;
@@ -542,6 +552,9 @@ static inline WEIR_CO(steps, self, op)
 			break;
 		case FILES:
 			limit_files(!self->s->n);
+			break;
+		case BEHIND:
+			close_behind(slot(self->s->on));
 			break;
 		default:
 			break;

@@ -156,7 +156,8 @@ static void make_ready(struct sim *s, int fd)
 		return;
 	}
 	io_uring_prep_write(&q, fd, "a", 1, -1);
-	ck_assert_int_eq(weir_sim_do_(s, &(struct sim_req){ .sqe = q }), 1);
+	ck_assert_int_eq(weir_sim_do_(s, &(struct sim_req){ .sqe = q,
+							    .desc = weir_sim_desc_(s, fd) }), 1);
 }
 
 static void open_files(struct bench *b, struct sim *s, const struct race *r)

@@ -271,6 +271,123 @@ START_TEST(shutdown_of_an_unconnected_tcp_socket_fails_yet_shuts_it)
 }
 END_TEST
 
+/* ---- descriptors that are closed while an operation is under way on them ---- */
+
+struct waits { struct weir_frame co; int fd, *rc; char *buf; };
+
+static WEIR_CO(waits, self, op)
+{
+	*self->rc = 1000;
+	WEIR_AWAIT(*self->rc, weir_recv(op, self->fd, self->buf, 4, 0));
+}
+WEIR_END
+
+struct sends { struct weir_frame co; int fd, *rc; };
+
+static WEIR_CO(sends, self, op)
+{
+	WEIR_AWAIT(*self->rc, weir_send(op, self->fd, "abcd", 4, 0));
+}
+WEIR_END
+
+static void turn(struct weir_loop *loop)
+{
+	int i;
+
+	for (i = 0; i < 6; i++)
+		ck_assert_int_ge(weir_loop_dispatch(loop), 0);
+}
+
+static int send_four(struct weir_loop *loop, int fd)
+{
+	int rc = 0;
+
+	ck_assert_int_eq(weir_go(weir_loop_group(loop), sends, .fd = fd, .rc = &rc), 0);
+	turn(loop);
+	return rc;
+}
+
+static uint64_t open_now(struct weir_loop *loop)
+{
+	struct weir_sim_stats stats;
+
+	ck_assert_int_eq(weir_sim_stats(loop, &stats), 0);
+	return stats.open;
+}
+
+/* A recv that waits on fds[0]. */
+static struct weir_loop *waiting(int fds[2], char *buf, int *rc)
+{
+	struct weir_loop *loop = sim_loop(1, 0);
+
+	ck_assert_int_eq(weir_sim_socketpair(loop, fds), 0);
+	ck_assert_int_eq(weir_go(weir_loop_group(loop), waits, .fd = fds[0], .rc = rc,
+				 .buf = buf), 0);
+	turn(loop);
+	ck_assert_int_eq(*rc, 1000);
+	return loop;
+}
+
+/* The number is given again, and is then another's. */
+START_TEST(an_operation_keeps_to_what_its_descriptor_was_when_it_began)
+{
+	int fds[2], again[2], rc;
+	char buf[5] = "";
+	struct weir_loop *loop = waiting(fds, buf, &rc);
+
+	ck_assert_int_eq(weir_sim_close(loop, fds[0]), 0);
+	ck_assert_uint_eq(open_now(loop), 1);
+	ck_assert_int_eq(weir_sim_socketpair(loop, again), 0);
+	ck_assert_int_eq(again[0], fds[0]);
+	ck_assert_int_eq(send_four(loop, again[1]), 4);
+	ck_assert_int_eq(rc, 1000);
+	ck_assert_int_eq(send_four(loop, fds[1]), 4);
+	ck_assert_int_eq(rc, 4);
+	ck_assert_str_eq(buf, "abcd");
+	ck_assert_int_eq(send_four(loop, fds[1]), -EPIPE);
+	ck_assert_int_eq(weir_sim_close(loop, fds[1]), 0);
+	ck_assert_int_eq(weir_sim_close(loop, again[0]), 0);
+	ck_assert_int_eq(weir_sim_close(loop, again[1]), 0);
+	test_loop_free(loop);
+}
+END_TEST
+
+START_TEST(an_operation_whose_descriptor_is_gone_can_be_cancelled)
+{
+	int fds[2], rc;
+	char buf[4];
+	struct weir_loop *loop = waiting(fds, buf, &rc);
+
+	ck_assert_int_eq(weir_sim_close(loop, fds[0]), 0);
+	weir_group_cancel(weir_loop_group(loop), 0);
+	ck_assert_int_eq(weir_loop_run(loop), 0);
+	ck_assert_int_eq(rc, -ECANCELED);
+	ck_assert_int_eq(weir_sim_close(loop, fds[1]), 0);
+	ck_assert_uint_eq(open_now(loop), 0);
+	test_loop_free(loop);
+}
+END_TEST
+
+/* By close(2), which the simulation does not hear of. */
+START_TEST(a_number_that_the_program_has_closed_is_given_again)
+{
+	int fds[2], again[2], rc;
+	char buf[4];
+	struct weir_loop *loop = waiting(fds, buf, &rc);
+
+	ck_assert_int_eq(close(fds[0]), 0);
+	ck_assert_int_eq(weir_sim_socketpair(loop, again), 0);
+	ck_assert_int_eq(again[0], fds[0]);
+	ck_assert_uint_eq(open_now(loop), 3);
+	ck_assert_int_eq(send_four(loop, fds[1]), 4);
+	ck_assert_int_eq(rc, 4);
+	ck_assert_int_eq(weir_sim_close(loop, fds[1]), 0);
+	ck_assert_int_eq(weir_sim_close(loop, again[0]), 0);
+	ck_assert_int_eq(weir_sim_close(loop, again[1]), 0);
+	test_loop_free(loop);
+}
+END_TEST
+
 /* ---- frames ---- */
 
 struct child {
@@ -329,4 +446,7 @@ TESTS("sim", bytes_arrive_whole_and_in_order_whatever_the_seed, the_same_seed_is
       a_test_makes_no_file_below_a_file, a_directory_is_renamed_with_all_that_is_below_it,
       a_name_that_finds_no_memory_leaves_the_old_one,
       shutdown_of_an_unconnected_tcp_socket_fails_yet_shuts_it,
+      an_operation_keeps_to_what_its_descriptor_was_when_it_began,
+      an_operation_whose_descriptor_is_gone_can_be_cancelled,
+      a_number_that_the_program_has_closed_is_given_again,
       the_frame_of_a_finished_task_holds_rubbish)

@@ -82,8 +82,8 @@ WEIR_API int weir_sim_socketpair(struct weir_loop *loop, int fds[2]);
  * the count.  Results: the descriptor; -EMFILE, -ENFILE, -ENOMEM. */
 WEIR_API int weir_sim_timerfd(struct weir_loop *loop, uint64_t first, uint64_t period);
 
-/* close(2), for what one of these gave.  Tasks use weir_close().  No operation may be under way on
- * it.  Results: 0; -EBADF. */
+/* close(2), for what one of these gave.  Tasks use weir_close().  An operation that is under way on
+ * it goes on, as on Linux, and what it is on is closed when that ends.  Results: 0; -EBADF. */
 WEIR_API int weir_sim_close(struct weir_loop *loop, int fd);
 
 /* Of everything that happened so far, times included. */
