@@ -28,6 +28,7 @@ struct sim_req {
 	uint64_t ripe; /* not before */
 	uint64_t sum;  /* of the bytes it will read */
 	uint32_t flags; /* of the completion */
+	unsigned missed; /* cancels that did not find it */
 	const char *name; /* what it does, in words */
 	bool internal; /* of the runtime itself */
 };

@@ -21,6 +21,7 @@ struct slot {
 	uint32_t next, prev;	/* in its bucket; next alone if free */
 	bool polling;		/* the op met -EAGAIN: a poll stands in for it */
 	bool cancelled;		/* the op is to end; asked once, by whomever */
+	uint16_t missed;	/* how many cancels have not found it */
 };
 
 /* The ops on descriptors that are equal modulo the number of buckets. */

@@ -4,9 +4,9 @@
  *
  * An op in flight sits in a slot; the completion names slot and generation, never a pointer, so a
  * stale or foreign completion meets a check and not freed memory.  An op leaves its slot by its own
- * completion only: what a cancel returns is never looked at.  There are at most `ops` slots and
- * the completion queue holds two for each (an op and its cancel; for the buffers that multishot ops
- * may take, slots stay free), so it cannot overflow; an op that finds no slot, or no submission
+ * completion only: what a cancel returns is never taken for that.  There are at most `ops` slots
+ * and the completion queue holds two for each (an op and its cancel; for the buffers that multishot
+ * ops may take, slots stay free), so it cannot overflow; an op that finds no slot, or no submission
  * entry, is parked in order.  Nothing is allocated after weir_uring_ops_init_().
  */
 #include <poll.h>
@@ -16,6 +16,8 @@
 #include "kernel/uring.h"
 
 #define BATCH		64	/* completions taken out of the queue before any is acted on */
+#define CANCELS		(1u << 31)	/* in a completion's slot: of the cancel, not the op */
+#define MISSES		256u	/* that a cancel may miss its op, until it is given up */
 #define RESERVE		64u	/* slots, but at most a quarter, that are for internal ops alone */
 
 /* Results that only the kernel's own restart logic should ever see: a call was cut short. */
@@ -64,6 +66,7 @@ static bool slot_take(struct uring *u, struct weir_op *op)
 	u->free_slot = s->next;
 	s->op = op;
 	s->polling = s->cancelled = false;
+	s->missed = 0;
 	s->next = b->first;
 	s->prev = NO_SLOT;
 	if (b->first != NO_SLOT)
@@ -277,7 +280,7 @@ static bool cancel_launch(struct uring *u, const struct weir_op *op)
 	if (!sqe)
 		return false;
 	io_uring_prep_cancel64(sqe, tag(u, op->u.kernel.slot), 0);
-	sqe->user_data = NO_SLOT;	/* its result says nothing that the op's own will not */
+	sqe->user_data = sqe->addr | CANCELS;
 	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 	return true;
 }
@@ -300,6 +303,18 @@ void weir_uring_cancel_(struct weir_backend *be, struct weir_op *op)
 	u->slots[i].cancelled = true;
 	if (!cancel_launch(u, op))
 		weir_list_append_(&u->cancels, &op->u.kernel.link);
+}
+
+/* Linux finds no op that it is just about to try once more, since a poll said that it could go on;
+ * and it may have to wait yet.  A connect that waits for a place in a backlog of AF_UNIX does so 64
+ * times before a thread waits for it: cancelled meanwhile, it would never end.  So it is looked for
+ * again; but not for ever: one that is on a file is not found either, and ends by itself. */
+static void cancel_missed(struct uring *u, uint32_t i)
+{
+	struct slot *s = &u->slots[i];
+
+	if (++s->missed < MISSES && !cancel_launch(u, s->op))
+		weir_list_append_(&u->cancels, &s->op->u.kernel.link);
 }
 
 static void launch_cancels(struct uring *u)
@@ -432,14 +447,18 @@ static void try_again(struct uring *u, struct weir_op *op, bool poll)
 
 static void completion(struct uring *u, uint64_t user_data, int res, uint32_t flags)
 {
-	uint32_t i = (uint32_t)user_data;
+	uint32_t i = (uint32_t)user_data & ~CANCELS;
+	bool cancels = user_data & CANCELS;
 	struct weir_op *op;
 	struct slot *s;
 
-	if (user_data == NO_SLOT)	/* a cancel that came too late */
+	if (i >= u->n_slots || !u->slots[i].op || tag(u, i) != (user_data & ~(uint64_t)CANCELS)) {
+		u->stats.unknown += !cancels || i >= u->n_slots; /* a cancel may be too late */
 		return;
-	if (i >= u->n_slots || !u->slots[i].op || tag(u, i) != user_data) {
-		u->stats.unknown++;
+	}
+	if (cancels) {
+		if (res == -ENOENT)
+			cancel_missed(u, i);
 		return;
 	}
 	s = &u->slots[i];

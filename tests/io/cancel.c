@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* cancel.c - kernel ops that end early: by their ctx, by a select, by a close. */
 #define _GNU_SOURCE
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "io_kit.h"
 
@@ -154,6 +156,52 @@ START_TEST(an_open_that_waits_for_a_peer_ends_with_its_ctx)
 	ck_assert_int_eq(unlink("fifo"), 0);
 	ck_assert_int_eq(rmdir(dir), 0);
 	end();
+}
+END_TEST
+
+struct connector { struct weir_frame co; int fd; const struct sockaddr_un *to; };
+
+static WEIR_CO(connector, self, op)
+{
+	int rc;
+
+	WEIR_AWAIT(rc, weir_connect(op, self->fd, (const struct sockaddr *)self->to,
+				    sizeof *self->to));
+	WEIR_RETURN(rc);
+}
+WEIR_END
+
+static int unix_socket(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
+/* Linux tries it again and again before a thread waits for it, and a cancel does not find it
+ * meanwhile. */
+START_TEST(a_connect_that_waits_for_a_place_in_a_backlog_ends_with_its_ctx)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int listener = unix_socket(), first = unix_socket(), fd, turns, i;
+
+	snprintf(at.sun_path + 1, sizeof at.sun_path - 1, "weir-cancel-%d", getpid());
+	ck_assert_int_eq(bind(listener, (struct sockaddr *)&at, sizeof at), 0);
+	ck_assert_int_eq(listen(listener, 0), 0);
+	ck_assert_int_eq(connect(first, (struct sockaddr *)&at, sizeof at), 0);
+	begin();
+	for (turns = 0; turns < 150; turns += 1 + turns / 4) {
+		fd = unix_socket();
+		go(connector, .fd = fd, .to = &at);
+		for (i = 0; i < turns; i++)
+			turn();
+		ck_assert_int_eq(cancel(), -ECANCELED);
+		close(fd);
+	}
+	end();
+	close(first);
+	close(listener);
 }
 END_TEST
 
@@ -454,6 +502,7 @@ END_TEST
 TESTS("cancel", a_read_that_is_cancelled_leaves_what_comes_then,
       a_read_that_had_ended_when_it_was_cancelled_says_what_it_read,
       a_read_that_is_cancelled_before_the_kernel_has_it_ends, a_read_with_a_deadline_times_out,
+      a_connect_that_waits_for_a_place_in_a_backlog_ends_with_its_ctx,
       under_a_ctx_that_is_done_nothing_begins_but_a_close,
       an_open_that_ends_after_its_cancel_closes_the_descriptor,
       an_open_whose_task_is_cancelled_before_it_runs_closes_the_descriptor,

@@ -381,8 +381,7 @@ static const struct script tcp_strangers[] = {
 		{ START, RECV, 0, 3 }, { START, SEND, 0, 3 }, { START, CONNECT, 0 } } },
 };
 
-/* There is room for one connection.  No connect of AF_UNIX that blocks is cancelled while it waits:
- * Linux 6.18 was seen to lose such a cancel. */
+/* There is room for one connection. */
 static const struct script backlogs[] = {
 	{ "no place, and no waiting", A_SMALL_LISTENER,
 	  .may = "0 EAGAIN fd 0 fd", .steps = {
@@ -393,6 +392,23 @@ static const struct script backlogs[] = {
 	  .may = "0 0 fd", .steps = {
 		{ START, CONNECT, 1 }, { END, .on = 0 }, { START, CONNECT, 2 },
 		{ START, ACCEPT, 0 } } },
+	{ "a connect that waits for a place is cancelled", A_SMALL_BLOCKING_LISTENER,
+	  .may = "0 ECANCELED fd", .steps = {
+		{ START, CONNECT, 1 }, { END, .on = 0 }, { START, CONNECT, 2 },
+		{ CANCEL, .on = 1 }, { END, .on = 1 }, { START, ACCEPT, 0 } } },
+	{ "a connect that has waited for a place is cancelled", A_SMALL_BLOCKING_LISTENER,
+	  .may = "0 ECANCELED fd", .steps = {
+		{ START, CONNECT, 1 }, { END, .on = 0 }, { START, CONNECT, 2 },
+		{ SLEEP, .n = 5 }, { CANCEL, .on = 1 }, { END, .on = 1 },
+		{ START, ACCEPT, 0 } } },
+	{ "a connect is cancelled as there is a place", A_SMALL_BLOCKING_LISTENER,
+	  .may = "0 (ECANCELED|0) fd", .steps = {
+		{ START, CONNECT, 1 }, { END, .on = 0 }, { START, CONNECT, 2 },
+		{ START, ACCEPT, 0 }, { CANCEL, .on = 1 } } },
+	{ "what a connect is on is closed", A_SMALL_BLOCKING_LISTENER,
+	  .may = "0 ECANCELED 0", .steps = {
+		{ START, CONNECT, 1 }, { END, .on = 0 }, { START, CONNECT, 2 },
+		{ START, CLOSE, 2 } } },
 	{ "a connect by TCP that waits for a place is cancelled", A_SMALL_TCP_LISTENER,
 	  .may = "0 ECANCELED", .steps = {
 		{ START, CONNECT, 1 }, { END, .on = 0 }, { ARRIVE, .on = 0 },
