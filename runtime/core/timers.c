@@ -70,19 +70,17 @@ uint64_t weir_wheel_next_(struct weir_wheel *w)
 	return s ? s->earliest : WEIR_FOREVER;
 }
 
-/* Moves base to the slot's earliest time and deals the slot out below. */
+/* Moves base to the slot's earliest time and deals the slot out below: none comes back into it. */
 static void cascade(struct weir_wheel *w, struct weir_wheel_slot *s)
 {
-	struct weir_list all;
+	struct weir_list *l = s->timers.next, *next;
 
-	weir_list_init_(&all);
-	weir_list_splice_(&all, &s->timers);
+	weir_list_init_(&s->timers);
 	w->base = s->earliest;
-	while (!weir_list_empty_(&all)) {
-		struct weir_timer *t = weir_container_of(all.next, struct weir_timer, link);
-
-		weir_list_remove_(&t->link);
-		place(w, t);
+	for (; l != &s->timers; l = next) {
+		next = l->next;
+		__builtin_prefetch(next);
+		place(w, weir_container_of(l, struct weir_timer, link));
 	}
 }
 

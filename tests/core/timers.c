@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
+#include "core/loop.h"
 #include "harness.h"
 #include "kit.h"
 
@@ -361,6 +362,19 @@ START_TEST(a_sleep_on_the_real_clock_costs_one_wakeup_and_one_setting_of_the_tim
 }
 END_TEST
 
+START_TEST(what_is_due_sooner_than_a_sleep_is_worth_is_waited_for_awake)
+{
+	uint64_t began = kit_now();
+
+	begin_real(0);
+	ck_assert_int_eq(weir_run(loop, sleeper, .ns = 5 * WEIR_US), 0);
+	ck_assert_uint_ge(kit_now() - began, 5 * WEIR_US);
+	ck_assert_uint_eq(stats().timer_sets, 0);
+	ck_assert_uint_eq(stats().wakeups, 0);
+	test_loop_free(loop);
+}
+END_TEST
+
 #define CTXS	1000
 
 START_TEST(the_timer_is_set_for_the_earliest_time_only)
@@ -385,6 +399,53 @@ START_TEST(the_timer_is_set_for_the_earliest_time_only)
 	weir_ctx_fini(&early);
 	weir_ctx_fini(&ctx[0]);
 	test_loop_free(loop);
+}
+END_TEST
+
+struct dozer { struct weir_frame co; uint64_t until, *last, *latest; };
+
+static WEIR_CO(dozer, self, op)
+{
+	int rc;
+
+	WEIR_AWAIT(rc, weir_sleep_until(op, self->until));
+	ck_assert_uint_gt(self->until, *self->last);	/* in order */
+	*self->last = self->until;
+	if (weir_now(weir_op_loop(op)) - self->until > *self->latest)
+		*self->latest = weir_now(weir_op_loop(op)) - self->until;
+	WEIR_RETURN(rc);
+}
+WEIR_END
+
+/* n tasks sleep until n different times, a microsecond apart.  How often the loop woke up. */
+static uint64_t doze(unsigned n, uint64_t *latest)
+{
+	uint64_t last = 0, wakeups, first;
+	unsigned i;
+
+	*latest = 0;
+	loop = test_loop_conf(&(struct weir_loop_conf){
+		.sim = &(struct weir_sim_conf){ .seed = 1 } });
+	first = weir_now(loop) + WEIR_S;
+	for (i = 0; i < n; i++)
+		ck_assert_int_eq(weir_go(weir_loop_group(loop), dozer, .until = first + i * WEIR_US,
+					 .last = &last, .latest = latest), 0);
+	ck_assert_int_eq(weir_loop_run(loop), 0);
+	wakeups = stats().wakeups;
+	test_loop_free(loop);
+	return wakeups;
+}
+
+START_TEST(a_crowd_of_timers_wakes_the_loop_now_and_then_and_not_one_by_one)
+{
+	enum { MORE = 10 };
+	uint64_t latest, n = WEIR_TIMER_CROWD + MORE * WEIR_TIMER_SLACK / WEIR_US;
+
+	ck_assert_uint_ge(doze(WEIR_TIMER_CROWD - 1, &latest), WEIR_TIMER_CROWD - 1);
+	ck_assert_uint_eq(latest, 0);
+	ck_assert_uint_le(doze((unsigned)n, &latest), WEIR_TIMER_CROWD + MORE + 1);
+	ck_assert_uint_le(latest, WEIR_TIMER_SLACK);
+	ck_assert_uint_gt(latest, 0);
 }
 END_TEST
 
@@ -478,7 +539,9 @@ TESTS("timers",
       a_million_tasks_sleep,
       a_virtual_clock_stands_still_while_a_kernel_op_is_in_flight,
       a_sleep_on_the_real_clock_costs_one_wakeup_and_one_setting_of_the_timer,
+      what_is_due_sooner_than_a_sleep_is_worth_is_waited_for_awake,
       the_timer_is_set_for_the_earliest_time_only,
+      a_crowd_of_timers_wakes_the_loop_now_and_then_and_not_one_by_one,
       an_idle_loop_makes_no_wakeups,
       timers_go_on_when_there_is_no_room_for_kernel_ops,
       ten_thousand_reads_time_out_together)

@@ -16,6 +16,11 @@
 extern "C" {
 #endif
 
+/* A loop with so many timers, or more, that sleeps when one is due soon sleeps for so long: those
+ * due meanwhile wake it once, not one by one.  They still end in their order. */
+#define WEIR_TIMER_CROWD	1024
+#define WEIR_TIMER_SLACK	(50 * WEIR_US)
+
 /* Awaits until ns have passed; 0 ns does not wait.  Result: 0; or the ctx's error, at once. */
 WEIR_API WEIR_MUST_USE struct weir_op *weir_sleep(struct weir_op *op, uint64_t ns);
 
