@@ -8,6 +8,8 @@
  * first arm that ends withdraws the others, before the task is ready; kernel ops let go a little
  * later, and the select waits for that.
  */
+#include <string.h>
+
 #include "core/loop.h"
 #include "weir/select.h"
 
@@ -64,31 +66,44 @@ static bool ordered_attempt(struct weir_op *op)
 
 /* Takes a number below n out of bits and leaves the rest of them, as digits are taken off a
  * fraction by multiplying: log2(n) bits go with it. */
-static unsigned draw(uint64_t *bits, uint64_t n)
+static unsigned draw(uint64_t *bits, unsigned n)
 {
-	unsigned __int128 product = (unsigned __int128)*bits * n;
+	unsigned i = (unsigned)((*bits >> 32) * n >> 32);
 
-	*bits = (uint64_t)product;
-	return (unsigned)(product >> 64);
+	*bits *= n;
+	return i;
 }
+
+#define FOUR(n)		n, n + 1, n + 2, n + 3
+#define SIXTEEN(n)	FOUR(n), FOUR(n + 4), FOUR(n + 8), FOUR(n + 12)
+static const unsigned char in_order[WEIR_SELECT_MAX] = {
+	SIXTEEN(0), SIXTEEN(16), SIXTEEN(32), SIXTEEN(48)
+};
 
 #define DRAWS	8	/* for one set of bits: less than 48 of them are taken, of 64 */
 
-/* Draws the arms in random order, one at a time, as many as it takes. */
+/* Draws the arms in random order, one at a time, as many as it takes: the last takes the place of
+ * the one drawn. */
 static bool random_attempt(struct weir_op *op)
 {
-	unsigned i, n = op->u.choice.n;
-	uint64_t left = ~0ull, bits, m;		/* left: bit i for arm i, not tried yet */
+	unsigned n = op->u.choice.n;
+	unsigned char arms[WEIR_SELECT_MAX];
+	struct weir_loop *loop;
+	uint64_t bits;
 
 	if (arms_wrong(op))
 		return true;
-	for (bits = weir_random_(weir_op_loop(op)); n; n--, left &= ~(m & -m)) {
+	loop = weir_container_of(op, struct weir_task, op)->ctx->loop;
+	memcpy(arms, in_order, sizeof arms);
+	for (bits = weir_random_(loop); n; n--) {
+		unsigned char *drawn;
+
 		if (n % DRAWS == 0)
-			bits = weir_random_(weir_op_loop(op));
-		for (m = left, i = draw(&bits, n); i; i--)
-			m &= m - 1;
-		if (try_arm(op, (unsigned)__builtin_ctzll(m)))
+			bits = weir_random_(loop);
+		drawn = &arms[draw(&bits, n)];
+		if (try_arm(op, *drawn))
 			return true;
+		*drawn = arms[n - 1];
 	}
 	return false;
 }
