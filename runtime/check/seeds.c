@@ -216,7 +216,7 @@ static int run_all(struct run *r)
 	int rc = 0;
 
 	for (i = 0; i < r->conf.seeds && rc == 0; i++) {
-		rc = run_seed(r, r->conf.first + i, i % r->conf.twice == 0);
+		rc = run_seed(r, r->conf.first + i, i % r->conf.twice == 0 && !r->trace);
 		if (rc || (++n < r->batch && i + 1 < r->conf.seeds))
 			continue;
 		if (mine && leaked())
@@ -426,7 +426,9 @@ int weir_check_run_(weir_check_body *body, const char *name, const struct weir_c
 	r->trace = number("WEIR_TRACE", 0);
 	r->batch = 1 + r->conf.seeds / LEAK_CHECKS;
 	if (one_seed(r->name, &seed)) {
-		rc = run_seed(r, seed, !r->trace);
+		r->conf.first = seed;
+		r->conf.seeds = r->batch = 1;
+		rc = run_all(r);
 	} else if (in_process()) {
 		r->batch = 1;
 		rc = run_all(r);

@@ -306,6 +306,7 @@ static bool may_cut(const struct sim_req *r)
 /* Called once the effect is due. */
 static int perform(struct sim *s, struct sim_req *r)
 {
+	struct sim_req once;
 	int res;
 
 	if (may_retry(&r->sqe) && sim_chance(s, s->again)) {
@@ -318,12 +319,14 @@ static int perform(struct sim *s, struct sim_req *r)
 		if (res < 0)
 			return res;
 	}
-	check_untouched(s, r);
-	if (!r->internal && may_cut(r) && sim_chance(s, s->cut)) {
-		s->stats.cut++;
-		r->sqe.len = 1 + (unsigned)sim_below(s, r->sqe.len - 1);
-	}
-	return weir_sim_selects_(&r->sqe) ? weir_sim_receive_(s, r) : weir_sim_do_(s, r);
+	if (weir_sim_selects_(&r->sqe))
+		return weir_sim_receive_(s, r);
+	if (r->internal || !may_cut(r) || !sim_chance(s, s->cut))
+		return weir_sim_do_(s, r);
+	once = *r;
+	once.sqe.len = 1 + (unsigned)sim_below(s, r->sqe.len - 1);
+	s->stats.cut++;
+	return weir_sim_do_(s, &once);
 }
 
 /* ---- operations ---- */
@@ -345,6 +348,7 @@ static void tell(struct sim *s, struct uring *u, struct sim_req *r)
 
 static void end(struct sim *s, struct uring *u, struct sim_req *r)
 {
+	check_untouched(s, r);
 	tell(s, u, r);
 	weir_sim_let_go_(r);
 	s->stats.ended++;
@@ -497,6 +501,7 @@ static void take_close(struct sim *s, struct uring *u, const struct io_uring_sqe
 {
 	int res = weir_sim_close_(s, sqe->fd);
 
+	s->stats.ended++;
 	mix(s, (uint64_t)(uint32_t)res);
 	weir_sim_trace_(s, "slot %-3u close of fd %d = %d", (unsigned)sqe->user_data, sqe->fd,
 			res);
@@ -514,7 +519,7 @@ static int take(struct sim *s, struct uring *u)
 
 		if (sim_chance(s, s->again / 4))
 			break;
-		s->stats.taken++;
+		s->stats.taken += sqe->opcode != IORING_OP_ASYNC_CANCEL;
 		if (sqe->opcode == IORING_OP_ASYNC_CANCEL)
 			take_cancel(s, u, sqe);
 		else if (sqe->opcode == IORING_OP_CLOSE)

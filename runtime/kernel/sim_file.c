@@ -377,7 +377,7 @@ static int do_statx(const struct sim *s, int dirfd, const char *path, int flags,
 
 	if (!*path && flags & AT_EMPTY_PATH) {
 		if (!d && dirfd != AT_FDCWD)
-			return -EBADF;
+			return weir_sim_foreign_statx_(dirfd, st);
 		fill_statx(d ? d->node : s->root, st);
 		return 0;
 	}

@@ -345,6 +345,11 @@ static int foreign_do(const struct sim_req *r)
 	return n < 0 ? -errno : (int)n;
 }
 
+int weir_sim_foreign_statx_(int fd, struct statx *st)
+{
+	return statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, st) < 0 ? -errno : 0;
+}
+
 /* ---- operations ---- */
 
 static bool is_stream(const struct sim_desc *d)

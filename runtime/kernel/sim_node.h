@@ -36,6 +36,8 @@ struct sim_socket {
 	struct weir_list in_queue;
 };
 
+struct statx;
+
 struct sim_node {
 	struct weir_list link; /* in sim->nodes */
 	enum { SIM_FILE,
@@ -82,6 +84,9 @@ static inline bool sim_is_file(const struct sim_node *n)
 {
 	return n->kind == SIM_FILE || n->kind == SIM_DIR;
 }
+
+/* What a descriptor of Linux's is. */
+int weir_sim_foreign_statx_(int fd, struct statx *st);
 
 /* ---- sim_file.c ---- */
 

@@ -96,6 +96,18 @@ static void lose_some_in_seeds(void)
 	_exit(weir_check_run(loses_in_any_seed, .seeds = 50));
 }
 
+static void lose_it_again(void)
+{
+	setenv("WEIR_SEED", "loses:42", 1);
+	_exit(weir_check_run(loses));
+}
+
+START_TEST(a_seed_that_loses_memory_does_so_when_it_is_run_again)
+{
+	ck_assert_seen(lose_it_again, "weir: check: loses: seed 42: memory has leaked\n");
+}
+END_TEST
+
 START_TEST(memory_that_was_freed_while_the_kernel_had_it_is_seen_when_the_op_ends)
 {
 	ck_assert_seen(read_into_freed_memory, "heap-use-after-free");
@@ -126,6 +138,7 @@ END_TEST
 TESTS("sanitizers",
       memory_that_a_seed_loses_is_that_seeds,
       the_first_seed_that_loses_memory_is_named,
+      a_seed_that_loses_memory_does_so_when_it_is_run_again,
       memory_that_was_freed_while_the_kernel_had_it_is_seen_when_the_op_ends,
       a_buffer_that_is_shorter_than_its_length_is_seen_when_the_op_begins)
 

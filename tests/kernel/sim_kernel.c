@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,7 +159,91 @@ START_TEST(a_buffer_that_changes_in_flight_is_reported)
 }
 END_TEST
 
+/* Though it was never sent. */
+START_TEST(a_buffer_that_changes_before_its_send_is_cancelled_is_reported)
+{
+	static char much[300000], more[10];
+	int rc;
+
+	begin(1, 0);
+	ck_assert_int_eq(weir_sim_socketpair(loop, fds), 0);
+	ck_assert_int_gt(run_one(SEND, fds[0], much, sizeof much), 0);
+	go(one, .what = SEND, .fd = fds[0], .rc = &rc, .buf = more, .n = sizeof more);
+	turn(3);
+	more[9] = 1;
+	weir_group_cancel(weir_loop_group(loop), 0);
+	weir_loop_run(loop);
+	ck_assert_int_eq(rc, -ECANCELED);
+	ck_assert_uint_eq(stats().touched, 1);
+	end_pair();
+}
+END_TEST
+
+/* Of a short one, too, all bytes are the kernel's until it ends. */
+START_TEST(a_buffer_that_does_not_change_is_not_reported)
+{
+	unsigned seed, cut = 0;
+
+	for (seed = 0; seed < 50; seed++) {
+		begin(seed, WEIR_SIM_SOUND);
+		ck_assert_int_eq(weir_sim_socketpair(loop, fds), 0);
+		ck_assert_int_gt(run_one(SEND, fds[0], paper, 40), 0);
+		cut += stats().cut != 0;
+		ck_assert_uint_eq(stats().touched, 0);
+		end_pair();
+	}
+	ck_assert_uint_gt(cut, 0);
+}
+END_TEST
+
 /* ---- troubles ---- */
+
+/* From that alone nothing else follows. */
+START_TEST(what_is_late_is_so_by_no_more_than_it_says)
+{
+	uint64_t before, took, most = 0;
+	unsigned seed, late = 0;
+
+	for (seed = 0; seed < 300; seed++) {
+		begin(seed, WEIR_SIM_LATE);
+		ck_assert_int_eq(weir_sim_file(loop, "/f", "", 0), 0);
+		before = weir_now(loop);
+		ck_assert_int_eq(run_one(STATX, -1, NULL, 0), 0);
+		took = weir_now(loop) - before;
+		late += took != 0;
+		most = took > most ? took : most;
+		ck_assert_uint_eq(took != 0, stats().late);
+		test_loop_free(loop);
+	}
+	ck_assert_uint_gt(late, 10);
+	ck_assert_uint_le(most, WEIR_SIM_LATEST);
+	ck_assert_uint_gt(most, WEIR_SIM_LATEST / 2);
+}
+END_TEST
+
+START_TEST(what_is_taken_has_ended_but_for_what_the_loop_itself_waits_for)
+{
+	uint64_t before;
+	int rc;
+
+	begin(1, 0);
+	ck_assert_int_eq(weir_sim_socketpair(loop, fds), 0);
+	ck_assert_int_eq(run_one(SEND, fds[0], paper, 10), 10);
+	before = stats().taken;
+	rc = (int)(stats().taken - stats().ended);
+	ck_assert_int_eq(run_one(RECV, fds[1], buf, 10), 10);
+	ck_assert_uint_eq(stats().taken, before + 1);
+	ck_assert_uint_eq(stats().taken - stats().ended, (unsigned)rc);
+	go(one, .what = RECV, .fd = fds[1], .rc = &rc, .buf = buf, .n = 1);
+	turn(3);
+	weir_group_cancel(weir_loop_group(loop), 0);
+	weir_loop_run(loop);
+	ck_assert_int_eq(rc, -ECANCELED);
+	ck_assert_uint_eq(stats().taken, before + 2);
+	ck_assert_uint_eq(stats().cancelled, 1);
+	end_pair();
+}
+END_TEST
 
 static int computed(void *arg)
 {
@@ -638,6 +723,100 @@ START_TEST(descriptors_of_linux_work)
 }
 END_TEST
 
+/* It is a number that nothing else of the process has. */
+START_TEST(its_descriptors_are_of_no_use_outside_the_loop)
+{
+	struct weir_loop *first;
+	int other;
+
+	begin(1, 0);
+	first = loop;
+	ck_assert_int_eq(weir_sim_socketpair(first, fds), 0);
+	ck_assert_int_lt(read(fds[0], buf, 1), 0);
+	ck_assert_int_lt(write(fds[0], buf, 1), 0);
+	ck_assert_int_eq(fcntl(fds[0], F_GETFD), FD_CLOEXEC);
+	other = dup(0);
+	ck_assert_int_ne(other, fds[0]);
+	ck_assert_int_ne(other, fds[1]);
+	begin(2, 0);
+	ck_assert_int_eq(run_one(RECV, fds[0], buf, 1), -EBADF);
+	ck_assert_int_eq(run_one(SEND, fds[0], buf, 1), -EBADF);
+	test_loop_free(loop);
+	close(other);
+	loop = first;
+	end_pair();
+}
+END_TEST
+
+struct looks { struct weir_frame co; int fd, rc[2]; struct statx st; };
+
+static WEIR_CO(looks, self, op)
+{
+	WEIR_AWAIT(self->rc[0], weir_statx(op, self->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS,
+					   &self->st));
+	ck_assert_int_eq(self->rc[0], 0);
+	ck_assert(S_ISFIFO(self->st.stx_mode));
+	WEIR_AWAIT(self->rc[1], weir_statx(op, self->fd, "f", 0, STATX_BASIC_STATS, &self->st));
+	ck_assert_int_eq(self->rc[1], -EBADF);
+	WEIR_AWAIT(self->rc[1], weir_statx(op, 9999, "", AT_EMPTY_PATH, STATX_BASIC_STATS,
+					   &self->st));
+	ck_assert_int_eq(self->rc[1], -EBADF);
+}
+WEIR_END
+
+START_TEST(descriptors_of_linux_are_looked_at_but_are_no_directories)
+{
+	int p[2];
+
+	begin(1, 0);
+	ck_assert_int_eq(pipe2(p, O_CLOEXEC), 0);
+	ck_assert_int_eq(weir_run(loop, looks, .fd = p[0]), 0);
+	close(p[0]);
+	close(p[1]);
+	test_loop_free(loop);
+}
+END_TEST
+
+/* ---- addresses ---- */
+
+struct six { struct weir_frame co; struct sockaddr_in6 at; int fd[3], rc; char buf[4]; };
+
+static WEIR_CO(six, self, op)
+{
+	WEIR_TRY(self->fd[0], out, weir_socket(op, AF_INET6, SOCK_STREAM, 0));
+	WEIR_TRY(self->fd[1], out, weir_socket(op, AF_INET6, SOCK_STREAM, 0));
+	WEIR_TRY(self->rc, out, weir_bind(op, self->fd[0], (struct sockaddr *)&self->at,
+					  sizeof self->at));
+	WEIR_TRY(self->rc, out, weir_listen(op, self->fd[0], 1));
+	self->at.sin6_addr.s6_addr[15] = 2;
+	WEIR_AWAIT(self->rc, weir_connect(op, self->fd[1], (struct sockaddr *)&self->at,
+					  sizeof self->at));
+	ck_assert_int_eq(self->rc, -ECONNREFUSED);
+	self->at.sin6_addr.s6_addr[15] = 1;
+	WEIR_TRY(self->rc, out, weir_connect(op, self->fd[1], (struct sockaddr *)&self->at,
+					     sizeof self->at));
+	WEIR_TRY(self->fd[2], out, weir_accept(op, self->fd[0], NULL, NULL, 0));
+	WEIR_TRY(self->rc, out, weir_send(op, self->fd[1], "abcd", 4, 0));
+	WEIR_TRY(self->rc, out, weir_recv(op, self->fd[2], self->buf, 4, 0));
+	ck_assert_mem_eq(self->buf, "abcd", 4);
+	WEIR_TRY(self->rc, out, weir_close(op, self->fd[0]));
+	WEIR_TRY(self->rc, out, weir_close(op, self->fd[1]));
+	WEIR_TRY(self->rc, out, weir_close(op, self->fd[2]));
+out:
+	WEIR_RETURN(self->rc);
+}
+WEIR_END
+
+START_TEST(sockets_of_ipv6_know_one_address_from_another)
+{
+	begin(1, 0);
+	ck_assert_int_eq(weir_run(loop, six, .rc = -1,
+				  .at = { .sin6_family = AF_INET6, .sin6_port = 77,
+					  .sin6_addr.s6_addr[15] = 1 }), 0);
+	test_loop_free(loop);
+}
+END_TEST
+
 START_TEST(a_host_polls_a_simulated_loop)
 {
 	struct pollfd p = { .events = POLLIN };
@@ -663,6 +842,9 @@ START_TEST(a_host_polls_a_simulated_loop)
 END_TEST
 
 TESTS("sim_kernel", a_buffer_in_flight_holds_rubbish, a_buffer_that_changes_in_flight_is_reported,
+      a_buffer_that_changes_before_its_send_is_cancelled_is_reported,
+      a_buffer_that_does_not_change_is_not_reported, what_is_late_is_so_by_no_more_than_it_says,
+      what_is_taken_has_ended_but_for_what_the_loop_itself_waits_for,
       every_trouble_happens_and_is_survived, errors_are_those_of_the_call,
       an_accept_fails_as_it_may,
       the_trace_names_what_was_done_and_is_the_same_again,
@@ -672,4 +854,7 @@ TESTS("sim_kernel", a_buffer_in_flight_holds_rubbish, a_buffer_that_changes_in_f
       a_file_has_an_end, a_loop_of_linux_has_no_simulation,
       a_loop_that_finds_no_memory_leaves_nothing, what_finds_no_memory_says_so,
       time_goes_to_where_something_happens, descriptors_of_linux_work,
+      its_descriptors_are_of_no_use_outside_the_loop,
+      descriptors_of_linux_are_looked_at_but_are_no_directories,
+      sockets_of_ipv6_know_one_address_from_another,
       a_host_polls_a_simulated_loop)

@@ -10,9 +10,10 @@
  * program, is the same run: weir_sim_hash() says so.
  *
  * Descriptors that it gives are numbers of this process like any other, of no use outside the
- * loop.  A descriptor of the real kernel's works too: when it is ready is then Linux's doing and
- * breaks the promise of the same run, unless it is an eventfd of this thread's own, and virtual
- * time stands still while a task waits for it.  When an eventfd is read, and so how many writes
+ * loop.  A descriptor of the real kernel's works too, though not as the directory of a path, and it
+ * must stay open while a task waits for it.  When it is ready is then Linux's doing and breaks the
+ * promise of the same run, unless it is an eventfd of this thread's own, and virtual time stands
+ * still meanwhile, but for jumps.  When an eventfd is read, and so how many writes
  * that are made in several turns are heard of as one, is for the seed to decide.
  *
  * A buffer that the kernel fills holds rubbish from the start of the operation to its end; one that
@@ -35,7 +36,7 @@ enum {	/* weir_sim_conf.trouble: beyond that operations end in any order */
 	WEIR_SIM_LATE = 1,	/* some take time, up to WEIR_SIM_LATEST */
 	WEIR_SIM_SHORT = 2,	/* some move fewer bytes than they could */
 	WEIR_SIM_AGAIN = 4,	/* calls are cut short or refused for now: what weir should hide */
-	WEIR_SIM_NARROW = 8,	/* pipes, sockets and TCP's backlogs are small */
+	WEIR_SIM_NARROW = 8,	/* some pipes, sockets and backlogs of TCP are small */
 	WEIR_SIM_SHUFFLE = 16,	/* tasks that are ready run in any order, not the first first */
 	WEIR_SIM_SOUND = 31,	/* all of the above: a correct program does its work */
 	WEIR_SIM_ERRORS = 32,	/* some fail: -EIO, -ENOSPC, -ECONNRESET, -EMFILE, -ENOMEM... */
@@ -57,15 +58,16 @@ struct weir_sim_conf {
 struct weir_sim_stats {
 	uint64_t taken, ended;		/* operations, those of the runtime itself included */
 	uint64_t cancelled;		/* called off before they had any effect */
-	uint64_t raced;			/* cancelled, and yet they had their effect: -ENOENT */
-	uint64_t running;		/* cancelled while they ran: -EALREADY */
+	uint64_t raced;			/* cancels that came too late: -ENOENT */
+	uint64_t running;		/* cancelled when they could not be held up any more */
 	uint64_t late, cut, again, failed, jumps;	/* trouble made */
 	uint64_t steps;			/* of jobs */
 	uint64_t touched;		/* buffers changed while the kernel had them */
 	uint64_t open;			/* descriptors, now */
 };
 
-/* All of these: the loop's thread; -EINVAL if the loop's kernel is not simulated. */
+/* All of these: the loop's thread; -EINVAL, or of weir_sim_hash() 0, if the loop's kernel is not
+ * simulated. */
 
 /* A file of that content: by an absolute path, whose directories are made as needed.
  * Results: 0; -EEXIST; -ENOTDIR: below a file; -ENOSPC; -ENOMEM; -EINVAL, -ENAMETOOLONG. */
