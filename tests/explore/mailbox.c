@@ -33,6 +33,16 @@ static WEIR_CO(waits, self, op)
 }
 WEIR_END
 
+struct naps { struct weir_frame co; int rc; };
+
+/* Until the clock says so, whoever posts. */
+static WEIR_CO(naps, self, op)
+{
+	WEIR_AWAIT(self->rc, weir_sleep(op, WEIR_MS));
+	WEIR_RETURN(self->rc);
+}
+WEIR_END
+
 static void arrive(struct weir_msg *msg)
 {
 	struct letter *l = weir_container_of(msg, struct letter, msg);
@@ -143,6 +153,26 @@ START_TEST(a_post_that_meets_the_end_of_the_loop_is_run_or_refused)
 }
 END_TEST
 
+/* Who found it asleep may be about to wake it when it has woken by itself, and ends. */
+static void free_loop_that_slept(void)
+{
+	expected = 0;
+	start(1);
+	expect(weir_run(loop, naps) == 0);
+	loop_end_leaking(1);
+	weir_port_close(port);
+	weir_port_unref(port);
+	stop(1);
+}
+
+START_TEST(a_loop_ends_only_when_who_rings_its_bell_is_done)
+{
+	if (explore(free_loop_that_slept, &(struct explore){ .interrupts = 2, .clock = true }))
+		ck_assert(ran && refused);
+}
+END_TEST
+
 TESTS("explore mailbox", each_message_of_two_threads_runs_once_and_wakes_the_loop,
       a_post_that_meets_the_end_of_port_and_loop_is_run_or_refused,
-      a_post_that_meets_the_end_of_the_loop_is_run_or_refused)
+      a_post_that_meets_the_end_of_the_loop_is_run_or_refused,
+      a_loop_ends_only_when_who_rings_its_bell_is_done)
