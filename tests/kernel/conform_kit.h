@@ -772,7 +772,7 @@ static inline void compare(const struct script *script, struct weir_loop *linux_
 	uint64_t seed;
 
 	real.n = sim.n = 0;
-	for (i = 0; i < LINUX_RUNS; i++) {
+	for (i = 0; i < test_some(LINUX_RUNS); i++) {
 		play_on(linux_loop, script, i);
 		note(&real, stage.outcome);
 	}
