@@ -50,7 +50,7 @@ struct cancels { struct weir_frame co; unsigned i; int rc; };
 static WEIR_CO(cancels, self, op)
 {
 	if (explore_choose(2, "it is called off later"))
-		WEIR_AWAIT(self->rc, weir_sleep(op, 1));
+		WEIR_AWAIT(self->rc, weir_sleep(op, WEIR_MS));
 	weir_group_cancel(&asks[0].group, 0);
 	for (self->i = 0; self->i < 2; self->i++) {
 		WEIR_AWAIT(self->rc, weir_group_wait(op, &asks[self->i].group));

@@ -64,7 +64,7 @@ struct ends { struct weir_frame co; bool later; unsigned i; int rc; };
 static WEIR_CO(ends, self, op)
 {
 	if (self->later && explore_choose(2, "it is called off later"))
-		WEIR_AWAIT(self->rc, weir_sleep(op, 1));
+		WEIR_AWAIT(self->rc, weir_sleep(op, WEIR_MS));
 	weir_group_cancel(&jobs[1].group, 0);
 	for (self->i = 0; self->i < 2; self->i++) {
 		WEIR_AWAIT(self->rc, weir_group_wait(op, &jobs[self->i].group));

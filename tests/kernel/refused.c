@@ -82,7 +82,7 @@ static WEIR_CO(nap, self, op)
 {
 	int rc;
 
-	WEIR_AWAIT(rc, weir_sleep(op, WEIR_US));
+	WEIR_AWAIT(rc, weir_sleep(op, WEIR_MS));
 	WEIR_RETURN(rc);
 }
 WEIR_END
