@@ -61,4 +61,13 @@ static inline unsigned demo_count(const char *text)
 	return n;
 }
 
+/* Runs a shell command that is to end with this exit status, and to say text once. */
+static inline void demo_says(int status, const char *command, const char *text)
+{
+	int was = demo_run(command);
+
+	ck_assert_msg(was == status, "%s: exit status %d\n%s", command, was, demo_out);
+	ck_assert_msg(demo_count(text) == 1, "%s: not once: %s\n%s", command, text, demo_out);
+}
+
 #endif

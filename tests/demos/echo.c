@@ -117,17 +117,14 @@ END_TEST
 
 START_TEST(output_that_cannot_be_written_is_an_error)
 {
-	ck_assert_int_eq(demo_run("$DEMO/echo 127.0.0.1:0 2>&1 >/dev/full"), 1);
-	ck_assert_uint_eq(demo_count("echo: No space left on device"), 1);
-	ck_assert_int_eq(demo_run("$DEMO/echo 127.0.0.1:0 2>&1 >&-"), 1);
-	ck_assert_uint_eq(demo_count("standard output: Bad file descriptor"), 1);
+	demo_says(1, "$DEMO/echo 127.0.0.1:0 2>&1 >/dev/full", "echo: No space left on device");
+	demo_says(1, "$DEMO/echo 127.0.0.1:0 2>&1 >&-", "standard output: Bad file descriptor");
 }
 END_TEST
 
 START_TEST(an_address_that_is_none_is_refused)
 {
-	ck_assert_int_eq(demo_run("$DEMO/echo nowhere 2>&1"), 1);
-	ck_assert_uint_eq(demo_count("echo: Invalid argument"), 1);
+	demo_says(1, "$DEMO/echo nowhere 2>&1", "echo: Invalid argument");
 }
 END_TEST
 

@@ -41,16 +41,14 @@ START_TEST(a_rate_that_makes_no_sense_is_refused)
 
 	for (i = 0; i < sizeof rates / sizeof *rates; i++) {
 		snprintf(command, sizeof command, "echo | $DEMO/embed_epoll %s 2>&1", rates[i]);
-		ck_assert_msg(demo_run(command) == 2, "%s", rates[i]);
-		ck_assert_uint_eq(demo_count("usage: COMMAND | embed_epoll "), 1);
+		demo_says(2, command, "usage: COMMAND | embed_epoll ");
 	}
 }
 END_TEST
 
 START_TEST(output_that_cannot_be_written_is_an_error)
 {
-	ck_assert_int_eq(demo_run("echo | $DEMO/embed_epoll 2>&1 >/dev/full"), 1);
-	ck_assert_uint_eq(demo_count("result: No space left on device"), 1);
+	demo_says(1, "echo | $DEMO/embed_epoll 2>&1 >/dev/full", "result: No space left on device");
 	ck_assert_int_eq(demo_run("echo | $DEMO/embed_epoll 2>&1 >&-"), 1);
 	ck_assert_str_eq(demo_out, "embed_epoll: descriptor 1: Bad file descriptor\n");
 	ck_assert_int_eq(demo_run("$DEMO/embed_epoll 2>&1 <&-"), 1);

@@ -50,8 +50,7 @@ END_TEST
 
 START_TEST(a_file_that_cannot_be_read_is_named_as_the_cause)
 {
-	ck_assert_int_eq(demo_run("$DEMO/pipeline /etc 2>&1"), 1);
-	ck_assert_uint_eq(demo_count("pipeline: /etc: Is a directory\n"), 1);
+	demo_says(1, "$DEMO/pipeline /etc 2>&1", "pipeline: /etc: Is a directory\n");
 	ck_assert_uint_eq(demo_count("WRONG"), 0);
 	ck_assert_int_eq(demo_run("echo | $DEMO/pipeline /dev/stdin 2>&1"), 1);
 	ck_assert_str_eq(demo_out, "pipeline: /dev/stdin: Illegal seek\n");

@@ -35,18 +35,16 @@ START_TEST(a_rate_that_makes_no_sense_is_refused)
 
 	for (i = 0; i < sizeof rates / sizeof *rates; i++) {
 		snprintf(command, sizeof command, "$DEMO/rate_limit %s 2>&1", rates[i]);
-		ck_assert_msg(demo_run(command) == 2, "%s", rates[i]);
-		ck_assert_uint_eq(demo_count("usage: rate_limit "), 1);
+		demo_says(2, command, "usage: rate_limit ");
 	}
 }
 END_TEST
 
 START_TEST(output_that_cannot_be_written_is_an_error)
 {
-	ck_assert_int_eq(demo_run("$DEMO/rate_limit 500 2>&1 >/dev/full"), 1);
-	ck_assert_uint_eq(demo_count("standard output: No space left on device"), 1);
-	ck_assert_int_eq(demo_run("$DEMO/rate_limit 500 2>&1 >&-"), 1);
-	ck_assert_uint_eq(demo_count("standard output: Bad file descriptor"), 1);
+	demo_says(1, "$DEMO/rate_limit 500 2>&1 >/dev/full",
+		  "standard output: No space left on device");
+	demo_says(1, "$DEMO/rate_limit 500 2>&1 >&-", "standard output: Bad file descriptor");
 }
 END_TEST
 

@@ -168,8 +168,8 @@ START_TEST(a_message_is_one_line_whatever_the_name)
 	ck_assert_str_eq(demo_out,
 			 "treesum: no\\012such\\033[2J\\134: No such file or directory\n");
 	/* longer than any path */
-	ck_assert_int_eq(demo_run("$DEMO/treesum $(printf '%9000d' 0 | tr ' ' x) 2>&1"), 1);
-	ck_assert_uint_eq(demo_count("xx: File name too long\n"), 1);
+	demo_says(1, "$DEMO/treesum $(printf '%9000d' 0 | tr ' ' x) 2>&1",
+		  "xx: File name too long\n");
 }
 END_TEST
 
@@ -197,8 +197,7 @@ START_TEST(a_tree_too_deep_for_paths_is_summed_as_far_as_they_go)
 {
 	make_tree();
 	make_deep();
-	ck_assert_int_eq(demo_run("$DEMO/treesum $DIR 2>&1 >/dev/null"), 1);
-	ck_assert_uint_eq(demo_count("\n"), 1);
+	demo_says(1, "$DEMO/treesum $DIR 2>&1 >/dev/null", "\n");
 	ck_assert_uint_eq(demo_count(": File name too long\n"), 1);
 	ck_assert_int_eq(demo_run("$DEMO/treesum $DIR 2>/dev/null | sha256sum -c --quiet"), 0);
 	ck_assert_int_eq(demo_run("$DEMO/treesum $DIR/empty 2>/dev/null | wc -l"), 0);
@@ -243,8 +242,7 @@ START_TEST(options_may_follow_paths_unless_a_double_dash_says_otherwise)
 {
 	make_tree();
 	same("$DEMO/treesum $DIR/a/1 -j 3", "sha256sum $DIR/a/1");
-	ck_assert_int_eq(demo_run("$DEMO/treesum -- -j 3 2>&1"), 1);
-	ck_assert_uint_eq(demo_count("treesum: -j: No such file"), 1);
+	demo_says(1, "$DEMO/treesum -- -j 3 2>&1", "treesum: -j: No such file");
 	ck_assert_uint_eq(demo_count("treesum: 3: No such file"), 1);
 	remove_tree();
 }
@@ -264,8 +262,7 @@ END_TEST
 START_TEST(the_table_has_every_stage_and_names_the_bottleneck)
 {
 	make_tree();
-	ck_assert_int_eq(demo_run("$DEMO/treesum -s $DIR 2>&1 >/dev/null"), 0);
-	ck_assert_uint_eq(demo_count("\nwalk "), 1);
+	demo_says(0, "$DEMO/treesum -s $DIR 2>&1 >/dev/null", "\nwalk ");
 	ck_assert_uint_eq(demo_count("\nopen "), 1);
 	ck_assert_uint_eq(demo_count("\nhash "), 1);
 	ck_assert_uint_eq(demo_count("\nprint "), 1);
@@ -304,10 +301,9 @@ END_TEST
 START_TEST(output_that_cannot_be_written_is_an_error)
 {
 	make_tree();
-	ck_assert_int_eq(demo_run("$DEMO/treesum $DIR 2>&1 >/dev/full"), 1);
-	ck_assert_uint_eq(demo_count("standard output: No space left on device\n"), 1);
-	ck_assert_int_eq(demo_run("$DEMO/treesum $DIR 2>&1 >&-"), 1);
-	ck_assert_uint_eq(demo_count("standard output: Bad file descriptor\n"), 1);
+	demo_says(1, "$DEMO/treesum $DIR 2>&1 >/dev/full",
+		  "standard output: No space left on device\n");
+	demo_says(1, "$DEMO/treesum $DIR 2>&1 >&-", "standard output: Bad file descriptor\n");
 	if (!test_on_valgrind())	/* which has its own ideas of a closed stderr */
 		demo_succeeds("$DEMO/treesum $DIR 2>&- <&- | sha256sum -c --quiet");
 	remove_tree();

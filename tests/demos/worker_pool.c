@@ -36,21 +36,19 @@ END_TEST
 
 START_TEST(a_file_that_cannot_be_read_is_not_passed_over)
 {
-	ck_assert_int_eq(demo_run("$DEMO/worker_pool /etc 2>&1"), 1);
-	ck_assert_uint_eq(demo_count("worker_pool: /etc: Is a directory\n"), 1);
+	demo_says(1, "$DEMO/worker_pool /etc 2>&1", "worker_pool: /etc: Is a directory\n");
 	ck_assert_uint_eq(demo_count("WRONG"), 0);
-	ck_assert_int_eq(demo_run("$DEMO/worker_pool /dev/null /no/such 2>&1"), 1);
-	ck_assert_uint_eq(demo_count("worker_pool: /no/such: No such file or directory\n"), 1);
+	demo_says(1, "$DEMO/worker_pool /dev/null /no/such 2>&1",
+		  "worker_pool: /no/such: No such file or directory\n");
 	ck_assert_uint_eq(demo_count("WRONG"), 0);
 }
 END_TEST
 
 START_TEST(output_that_cannot_be_written_is_an_error)
 {
-	ck_assert_int_eq(demo_run("$DEMO/worker_pool 2>&1 >/dev/full"), 1);
-	ck_assert_uint_eq(demo_count("standard output: No space left on device"), 1);
-	ck_assert_int_eq(demo_run("$DEMO/worker_pool 2>&1 >&-"), 1);
-	ck_assert_uint_eq(demo_count("standard output: Bad file descriptor"), 1);
+	demo_says(1, "$DEMO/worker_pool 2>&1 >/dev/full",
+		  "standard output: No space left on device");
+	demo_says(1, "$DEMO/worker_pool 2>&1 >&-", "standard output: Bad file descriptor");
 }
 END_TEST
 
