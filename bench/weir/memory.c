@@ -31,9 +31,9 @@ static WEIR_CO(crowd, self, op)
 }
 WEIR_END
 
-static long memory(long n, long tasks)
+static long memory(long tasks, long arg)
 {
-	(void)n;
+	(void)arg;
 	must(weir_run(loop, crowd, .n = tasks), "crowd");
 	return NO_FIGURE;
 }
@@ -59,7 +59,7 @@ static long sizes(long n, long arg)
 }
 
 const struct workload memory_workloads[] = {
-	{ "memory", memory, .n = 1, .arg = 1000000, .cold = true },
+	{ "memory", memory, .n = 1000000, .arg = 0, .cold = true },
 	{ "sizes", sizes, .n = 1, .arg = 0, .cold = true },
 	{ .name = NULL },
 };

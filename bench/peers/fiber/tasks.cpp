@@ -49,7 +49,7 @@ static long spawns(long batches, long batch)
 }
 
 /* A tenth of the tasks: with a million it would take more memory than many a machine has. */
-static long memory(long, long tasks)
+static long memory(long tasks, long)
 {
 	fibers::unbuffered_channel<long> ch;
 	std::vector<fibers::fiber> all;
@@ -76,6 +76,6 @@ const workload tasks_workloads[] = {
 	{ "yield", yields, 1000000, 3, false },
 	{ "spawn-1000", spawns, 1000, 1000, false },
 	{ "spawn-100000", spawns, 10, 100000, false },
-	{ "memory", memory, 1, 100000, true },
+	{ "memory", memory, 100000, 0, true },
 	{ nullptr, nullptr, 0, 0, false },
 };

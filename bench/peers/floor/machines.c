@@ -457,11 +457,11 @@ static long cancel(long n, long tasks)
 	return tasks;
 }
 
-static long memory(long n, long tasks)
+static long memory(long tasks, long arg)
 {
 	long before = resident();
 
-	(void)n;
+	(void)arg;
 	start_waiters(tasks);
 	figure(NULL, (double)(resident() - before) / (double)tasks, "bytes");
 	cancel_waiters(tasks);
@@ -480,6 +480,6 @@ const struct workload machines_workloads[] = {
 	{ "sem-contended", sem_contended, .n = 1000, .arg = 1000 },
 	{ "sem-free", sem_free, .n = 3000000, .arg = 10 },
 	{ "cancel-100000", cancel, .n = 1, .arg = 100000 },
-	{ "memory", memory, .n = 1, .arg = 1000000, .cold = true },
+	{ "memory", memory, .n = 1000000, .arg = 0, .cold = true },
 	{ .name = NULL },
 };

@@ -53,7 +53,7 @@ var workloads = []workload{
 	{name: "timer-1000", n: 1000000, run: each(timers(1000))},
 	{name: "timer-100000", n: 1000000, run: each(timers(100000))},
 	{name: "sleeps", n: 1000000, run: sleeps},
-	{name: "memory", n: 1000000, fixed: true, cold: true, run: memory},
+	{name: "memory", n: 1000000, cold: true, run: memory},
 	{name: "post-trip", n: 20000, run: postTrip},
 	{name: "post-flow", n: 5000000, run: postFlow},
 	{name: "files", n: 50000, fixed: true, run: files},

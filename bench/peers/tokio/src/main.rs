@@ -30,7 +30,7 @@ pub type Timed = (usize, Duration);
 enum Count {
     Scaled, // follows BENCH_SCALE
     Fixed,
-    Cold, // fixed, and without a warm-up: what that left behind would be used again
+    Cold, // scaled, without a warm-up: what that left behind would be used again
 }
 use Count::*;
 
@@ -125,7 +125,7 @@ fn scaled(n: usize) -> usize {
 }
 
 async fn run(name: &'static str, count: &Count, n: usize) -> Vec<Figure> {
-    let n = if *count == Scaled { scaled(n) } else { n };
+    let n = if *count == Fixed { n } else { scaled(n) };
 
     if *count != Cold {
         work(name, (n + 9) / 10).await;
