@@ -8,6 +8,9 @@
  * misses there it sees when it takes the lock to say that it will sleep.
  */
 
+#define _GNU_SOURCE
+#include <pthread.h>
+
 #include "core/inbox.h"
 #include "core/loop.h"
 #include "kernel/alloc.h"
@@ -30,6 +33,18 @@ unsigned weir_forks_(void)
 	return forks;
 }
 
+/* It is held for a few stores, so who meets it spins before he sleeps.  Of this kind it cannot fail
+ * on Linux, nor can its attribute. */
+static void lock_init(pthread_mutex_t *lock)
+{
+	pthread_mutexattr_t kind;
+
+	pthread_mutexattr_init(&kind);
+	pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ADAPTIVE_NP);
+	pthread_mutex_init(lock, &kind);
+	pthread_mutexattr_destroy(&kind);
+}
+
 struct weir_inbox *weir_inbox_new_(struct weir_backend *be)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -39,8 +54,8 @@ struct weir_inbox *weir_inbox_new_(struct weir_backend *be)
 		return NULL;
 	pthread_once(&once, watch_forks);
 	in->forks = forks;
-	pthread_mutex_init(&in->lock, NULL);	/* of the default kind: cannot fail on Linux */
-	pthread_mutex_init(&in->bell, NULL);
+	lock_init(&in->lock);
+	pthread_mutex_init(&in->bell, NULL);	/* of the default kind: cannot fail either */
 	in->first = NULL;
 	in->last = &in->first;
 	in->be = be;

@@ -128,16 +128,16 @@ END_TEST
 /* ---- many results ---- */
 
 static bool seen;		/* the result of job SEEN */
-static struct timespec last;	/* when the last job ended */
+static uint64_t last;		/* when the last job ended */
 
 enum { SEEN = 3, WAITS = 4 };
 
-static struct timespec now(void)
+static uint64_t now(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts;
+	return (uint64_t)ts.tv_sec * WEIR_S + (uint64_t)ts.tv_nsec;
 }
 
 static int answer_when(void *arg)
@@ -176,7 +176,7 @@ static void many_jobs(void)
 		expect(weir_go(weir_loop_group(loop), works_on, .job = &jobs[i]) == 0);
 	}
 	expect(weir_loop_run(loop) == 0);
-	expect(now().tv_nsec == last.tv_nsec);
+	expect(now() - last < 100 * WEIR_US);	/* for which it dozes */
 	for (i = 0; i < JOBS_MAX; i++)
 		expect(jobs[i].ran == 1 && jobs[i].rc == ANSWER);
 	weir_workers_free(workers);
