@@ -135,8 +135,8 @@ const struct workload limits_workloads[] = {
 	{ "sem-contended", contended, .n = 1000, .arg = 1000 },
 	{ "sem-free", uncontended, .n = 3000000, .arg = 10 },
 	{ "limiter-allow", allow, .n = 3000000, .arg = 1000 },
-	{ "limiter-wait-1000", paced_for, .n = 2000, .arg = 1000 },
-	{ "limiter-wait-10000", paced_for, .n = 2000, .arg = 10000 },
-	{ "limiter-wait-100000", paced_for, .n = 2000, .arg = 100000 },
+	{ "limiter-wait-1000", paced_for, .n = 1000, .arg = 1000 },
+	{ "limiter-wait-10000", paced_for, .n = 1000, .arg = 10000 },
+	{ "limiter-wait-100000", paced_for, .n = 1000, .arg = 100000 },
 	{ .name = NULL },
 };

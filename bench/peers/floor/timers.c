@@ -187,12 +187,12 @@ static long limiter_wait(long ms, long rate)
 
 const struct workload timers_workloads[] = {
 	{ "limiter-allow", limiter_allow, .n = 3000000, .arg = 0 },
-	{ "limiter-wait-1000", limiter_wait, .n = 2000, .arg = 1000 },
-	{ "limiter-wait-10000", limiter_wait, .n = 2000, .arg = 10000 },
-	{ "limiter-wait-100000", limiter_wait, .n = 2000, .arg = 100000 },
+	{ "limiter-wait-1000", limiter_wait, .n = 1000, .arg = 1000 },
+	{ "limiter-wait-10000", limiter_wait, .n = 1000, .arg = 10000 },
+	{ "limiter-wait-100000", limiter_wait, .n = 1000, .arg = 100000 },
 	{ "timer-0", timers, .n = 1000000, .arg = 0 },
 	{ "timer-1000", timers, .n = 1000000, .arg = 1000 },
 	{ "timer-100000", timers, .n = 1000000, .arg = 100000 },
-	{ "sleeps", sleeps, .n = 1000000, .arg = 0 },
+	{ "sleeps", sleeps, .n = 1000000, .arg = 0, .cold = true },
 	{ .name = NULL },
 };

@@ -90,6 +90,6 @@ const struct workload timers_workloads[] = {
 	{ "timer-0", timers, .n = 1000000, .arg = 0 },
 	{ "timer-1000", timers, .n = 1000000, .arg = 1000 },
 	{ "timer-100000", timers, .n = 1000000, .arg = 100000 },
-	{ "sleeps", sleeps, .n = 1000000 },
+	{ "sleeps", sleeps, .n = 1000000, .cold = true },
 	{ .name = NULL },
 };
