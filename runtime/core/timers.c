@@ -37,8 +37,8 @@ static void place(struct weir_wheel *w, struct weir_timer *t)
 	w->filled[level] |= 1ull << i;
 }
 
-/* The first slot in order of time that holds a timer, NULL if none does.  Slots that stops have
- * emptied are only now found to be empty, so that stopping needs no search. */
+/* The first slot in order of time that holds a timer, of a wheel that has one.  Slots that stops
+ * have emptied are only now found to be empty, so that stopping needs no search. */
 static struct weir_wheel_slot *first_slot(struct weir_wheel *w, unsigned *level_out)
 {
 	unsigned level, i;
@@ -56,18 +56,14 @@ static struct weir_wheel_slot *first_slot(struct weir_wheel *w, unsigned *level_
 			w->filled[level] &= ~(1ull << i);
 		}
 	}
-	return NULL;
+	__builtin_unreachable();
 }
 
 uint64_t weir_wheel_next_(struct weir_wheel *w)
 {
-	struct weir_wheel_slot *s;
 	unsigned level;
 
-	if (!w->count)
-		return WEIR_FOREVER;
-	s = first_slot(w, &level);
-	return s ? s->earliest : WEIR_FOREVER;
+	return w->count ? first_slot(w, &level)->earliest : WEIR_FOREVER;
 }
 
 /* Moves base to the slot's earliest time and deals the slot out below: none comes back into it. */
@@ -90,7 +86,10 @@ struct weir_timer *weir_wheel_expire_(struct weir_wheel *w, uint64_t now)
 	struct weir_timer *t;
 	unsigned level;
 
-	while (w->count && (s = first_slot(w, &level)) && s->earliest <= now) {
+	while (w->count) {
+		s = first_slot(w, &level);
+		if (s->earliest > now)
+			break;
 		if (level) {
 			cascade(w, s);
 			continue;
