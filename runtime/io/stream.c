@@ -2,11 +2,12 @@
 /*
  * stream.c - see weir/stream.h: receiving, lending, sending, closing.
  *
- * A stream that has neither ended nor begun to close is in one of three states.  Armed: the kernel
+ * A stream that has neither ended nor begun to close is in one of four states.  Armed: the kernel
  * has rx, which is a multishot receive, or where there is none a poll and then a receive.  Full:
  * it holds as many buffers as it may, and is armed anew when half of them are back.  Starved: there
  * was no buffer, and it is in the pool's list; the next buffer that comes back, of any stream, arms
- * them all, for one of them that is silent must not stand in the way of one that is not.
+ * them all, for one of them that is silent must not stand in the way of one that is not.  Paused:
+ * the kernel has ended rx again and again, though there are buffers; it is tried again later.
  */
 #define _GNU_SOURCE
 #include <limits.h>
@@ -17,6 +18,9 @@
 #include "core/memory.h"
 #include "io/buffers.h"
 #include "io/kernel.h"
+
+#define VAIN_MAX	32u	/* receives in a row that bring nothing, until there is a pause, */
+#define PAUSE		WEIR_MS	/* ... of which each further one is followed */
 
 static struct weir_stream *stream_of(const struct weir_op *op)
 {
@@ -84,14 +88,42 @@ static bool is_out(struct weir_buffers *b)
 	return b->used == b->offered && !weir_buffers_more_(b);
 }
 
+static void arm(struct weir_stream *s);
+
+static void pause_is_over(struct weir_timer *t)
+{
+	struct weir_stream *s = weir_container_of(t, struct weir_stream, pause);
+
+	s->paused = false;
+	s->vain--;
+	arm(s);
+}
+
+static void pause_begin(struct weir_stream *s)
+{
+	struct weir_loop *loop = s->buffers->loop;
+
+	s->paused = true;
+	weir_timer_start_(loop, &s->pause, weir_time_add(loop->now, PAUSE), pause_is_over);
+}
+
+static void pause_end(struct weir_stream *s)
+{
+	if (s->paused)
+		weir_timer_stop_(s->buffers->loop, &s->pause);
+	s->paused = false;
+}
+
 static void arm(struct weir_stream *s)
 {
 	struct weir_buffers *b = s->buffers;
 
-	if (s->armed || s->ended || s->closing || s->held >= s->bound)
+	if (s->armed || s->paused || s->ended || s->closing || s->held >= s->bound)
 		return;
 	if (is_out(b))
 		starve(s);
+	else if (s->vain >= VAIN_MAX)
+		pause_begin(s);
 	else if (b->group >= 0)
 		start(s, &many_def, (struct weir_kernel_args){ .addr = (unsigned)b->group });
 	else
@@ -223,6 +255,7 @@ static void bring(struct weir_stream *s, uint32_t index, int len)
 	b->bufs[index].len = (uint32_t)len;
 	b->bufs[index].next = NO_BUFFER;
 	s->held++;
+	s->vain = 0;
 	op = dismiss(s);
 	if (op) {
 		weir_op_done_(op, lend(s, index, lease_of(op)));
@@ -249,6 +282,7 @@ static void end(struct weir_stream *s, int res)
  * the stream is full. */
 static void stopped(struct weir_stream *s, int res)
 {
+	s->vain++;
 	if (res == -ENOBUFS)
 		weir_buffers_short_(s->buffers);
 	else if (res != -ECANCELED && res != -EAGAIN && !s->ended)
@@ -447,6 +481,7 @@ static void streams_stop(struct weir_loop *loop)
 		struct weir_stream *s = weir_container_of(l, struct weir_stream, link);
 
 		unstarve(s);
+		pause_end(s);
 		if (!s->ended)
 			end(s, -ECANCELED);
 		if (s->armed)
@@ -506,6 +541,7 @@ static void close_begin(struct weir_stream *s)
 	WEIR_CHECK_(!s->lent, "a stream is closed while a buffer of it is lent", s->made);
 	s->closing = true;
 	unstarve(s);
+	pause_end(s);
 	if (op)
 		weir_op_done_(op, -ECANCELED);
 	while (!weir_list_empty_(&s->senders)) {

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <liburing.h>
+
 #include "aborts.h"
 #include "core/loop.h"
 #include "io_kit.h"
@@ -613,6 +615,133 @@ START_TEST(misuse_is_named)
 }
 END_TEST
 
+/* ---- receives that end for nothing ---- */
+
+static struct weir_backend_ops idle_ops;
+static bool (*real_submit)(struct weir_backend *be, struct weir_op *op);
+static struct weir_op_def idle_def;
+static void (*real_complete)(struct weir_op *op, int res);
+static int idle_result;
+static unsigned idle_runs, idle_most;
+
+static void idle_complete(struct weir_op *op, int res)
+{
+	(void)res;
+	op->u.kernel.off = 0;
+	real_complete(op, idle_result);
+}
+
+/* In place of a stream's receive the kernel has an op that ends at once, idle_most times. */
+static bool idle_submit(struct weir_backend *be, struct weir_op *op)
+{
+	if (op != &stream.rx || idle_runs == idle_most)
+		return real_submit(be, op);
+	idle_runs++;
+	real_complete = op->def->complete;
+	idle_def = (struct weir_op_def){
+		.name = "idle", .complete = idle_complete, .opcode = IORING_OP_NOP,
+		.flags = WEIR_OBJECTS_,
+	};
+	op->def = &idle_def;
+	op->u.kernel = (struct weir_kernel_args){ .fd = op->u.kernel.fd };
+	return real_submit(be, op);
+}
+
+static void begin_idle(int result, unsigned most)
+{
+	begin();
+	may_refuse();
+	idle_ops = *loop->be->ops;
+	real_submit = idle_ops.submit;
+	idle_ops.submit = idle_submit;
+	loop->be->ops = &idle_ops;
+	idle_result = result;
+	idle_runs = 0;
+	idle_most = most;
+	ck_assert_int_eq(weir_buffers_init(&pool, loop, 8, SIZE), 0);
+	open_stream(&stream, &peer, 0);
+}
+
+static void turn_often(unsigned n)
+{
+	while (n--)
+		turn();
+}
+
+/* It is asked again and again only for a while; then once a millisecond. */
+static void goes_easy(int result)
+{
+	unsigned asked;
+
+	begin_idle(result, UINT32_MAX);
+	tell(peer, "abc");
+	turn_often(200);
+	asked = idle_runs;
+	ck_assert_uint_lt(asked, 100);
+	ck_assert_int_eq(take(), PENDING);
+	turn_often(100);
+	ck_assert_uint_eq(idle_runs, asked);
+	ck_assert_int_eq(weir_advance(loop, WEIR_MS), 0);
+	turn_often(100);
+	ck_assert_uint_eq(idle_runs, asked + 1);
+	idle_most = idle_runs;
+	ck_assert_int_eq(weir_advance(loop, WEIR_MS), 0);
+	turn_often(10);
+	ck_assert_mem_eq(lease.data, "abc", 3);
+	weir_lease_put(&lease);
+	end_stream();
+}
+
+START_TEST(a_want_of_buffers_without_end_neither_ends_a_stream_nor_keeps_the_loop_busy)
+{
+	goes_easy(-ENOBUFS);
+}
+END_TEST
+
+START_TEST(nor_do_receives_that_are_cancelled_by_nobody)
+{
+	goes_easy(-ECANCELED);
+}
+END_TEST
+
+START_TEST(a_receive_that_nobody_cancelled_is_begun_again)
+{
+	begin_idle(-ECANCELED, 3);
+	tell(peer, "abc");
+	turn_often(10);
+	ck_assert_uint_eq(idle_runs, 3);
+	ck_assert_int_eq(take(), 3);
+	weir_lease_put(&lease);
+	tell(peer, "de");
+	ck_assert_int_eq(take(), 2);
+	weir_lease_put(&lease);
+	end_stream();
+}
+END_TEST
+
+START_TEST(a_stream_that_pauses_can_be_closed)
+{
+	begin_idle(-ENOBUFS, UINT32_MAX);
+	turn_often(100);
+	ck_assert(stream.paused);
+	end_stream();
+}
+END_TEST
+
+START_TEST(a_loop_is_freed_while_a_stream_pauses)
+{
+	begin_idle(-ENOBUFS, UINT32_MAX);
+	turn_often(100);
+	ck_assert(stream.paused);
+	weir_group_fini(&group);
+	ck_assert_int_eq(weir_loop_free(loop), 2);	/* stream and pool */
+	close(stream.fd);
+	close(peer);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+}
+END_TEST
+
 TESTS("stream", what_comes_before_and_after_the_wait_is_received_in_order,
       what_has_come_is_received_before_the_end,
       a_peer_that_goes_with_our_bytes_unread_is_an_error, a_second_receiver_is_refused,
@@ -625,4 +754,8 @@ TESTS("stream", what_comes_before_and_after_the_wait_is_received_in_order,
       a_close_before_the_kernel_has_heard_of_the_stream_is_one, a_second_close_is_refused,
       a_loop_that_goes_first_tells_of_streams_and_frees_their_buffers,
       sends_of_many_tasks_do_not_mix, after_a_send_that_stopped_half_way_none_is_sent,
-      a_send_says_what_cannot_be_sent, a_pool_out_of_range_is_refused, misuse_is_named)
+      a_send_says_what_cannot_be_sent, a_pool_out_of_range_is_refused, misuse_is_named,
+      a_want_of_buffers_without_end_neither_ends_a_stream_nor_keeps_the_loop_busy,
+      nor_do_receives_that_are_cancelled_by_nobody,
+      a_receive_that_nobody_cancelled_is_begun_again, a_stream_that_pauses_can_be_closed,
+      a_loop_is_freed_while_a_stream_pauses)

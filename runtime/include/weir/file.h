@@ -42,7 +42,9 @@ WEIR_API WEIR_MUST_USE struct weir_op *weir_write(struct weir_op *op, int fd, co
 /* Closes fd, also if the task's ctx is done.  Operations of this loop's tasks on it end first, with
  * -ECANCELED or with what they had done by then; an operation begun meanwhile is refused with
  * -EBADF.  Only then is the descriptor free.  Results: 0; -EBADF; errors of writing late, as
- * close(2), and fd is closed all the same.  Not for the descriptor of an io_uring. */
+ * close(2), and fd is closed all the same.  What NFS, CIFS and FUSE write only then is waited
+ * for by a thread of the kernel's, or holds up the loop: weir_fsync() first.  Not for the
+ * descriptor of an io_uring. */
 WEIR_API WEIR_MUST_USE struct weir_op *weir_close(struct weir_op *op, int fd);
 
 /* statx(2), flags and mask as there; path "" with AT_EMPTY_PATH: dirfd itself. */

@@ -26,8 +26,9 @@
  * A stream whose buffers, taken or not, reach its bound receives no more until half of them are
  * back: TCP holds the peer up.  A stream that finds the pool empty goes on as soon as a buffer
  * comes back, of whichever stream: the pool bounds the memory of all of them together, and if it
- * is too small that makes them slow, but none fails.  A task that holds a lease while it waits for
- * one more from the same pool can wait for ever; that is for the program to balance.
+ * is too small that makes them slow, but none fails.  (Should the kernel find no buffer where there
+ * are some, again and again, it is asked once a millisecond.)  A task that holds a lease while it
+ * waits for one more from the same pool can wait for ever; that is for the program to balance.
  *
  * Everything here is for the loop's thread.
  */
@@ -90,8 +91,11 @@ struct weir_stream {
 	uint32_t first, last;		/* buffers that came and were not taken */
 	uint32_t held, lent;		/* buffers that are this stream's; and those of them lent */
 	uint32_t bound;			/* of held */
+	uint32_t vain;			/* receives in a row that brought nothing, and no end */
+	struct weir_timer pause;	/* after too many */
 	uint32_t filling;		/* without multishot: the buffer that the kernel has */
 	bool armed;			/* the kernel has rx */
+	bool paused;			/* pause is started */
 	bool ended, closing;
 	bool cut;			/* a send stopped half way: none may follow */
 };
