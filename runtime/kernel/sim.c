@@ -214,10 +214,10 @@ static bool reads(const struct io_uring_sqe *sqe)
 static uint64_t sum(const struct io_uring_sqe *sqe)
 {
 	const unsigned char *p = (const unsigned char *)(uintptr_t)sqe->addr;
+	size_t i, n = reads(sqe) ? sqe->len : 0;
 	uint64_t h = sqe->len;
-	size_t i;
 
-	for (i = 0; reads(sqe) && i < sqe->len; i++)
+	for (i = 0; i < n; i++)
 		h = (h ^ p[i]) * 0x100000001b3;
 	return h;
 }

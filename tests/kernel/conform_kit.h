@@ -381,12 +381,12 @@ static inline void begin_actor(const struct step *s, struct weir_ctx *parent,
 			       struct weir_group *group)
 {
 	struct actor *a = &stage.actors[stage.n];
-	int i;
+	int i, n = writes(s) ? s->n : 0;
 
 	ck_assert_uint_lt(stage.n, ACTORS);
 	a->step = s;
 	a->buf = buffers[stage.n];
-	for (i = 0; writes(s) && i < s->n; i++)
+	for (i = 0; i < n; i++)
 		a->buf[i] = (char)(stage.n << 4 | (i & 15));
 	weir_ctx_init(&a->ctx, parent);
 	ck_assert_int_eq(weir_go_join(&a->task, group, player, .a = a), 0);
