@@ -494,15 +494,16 @@ int weir_sim_file_do_(struct sim_desc *d, const struct io_uring_sqe *q)
 /* The directories on the way to where path leads, as far as they are missing. */
 static int make_way(struct sim *s, const char *path, struct place *p)
 {
+	struct place step;
 	char way[PATH_MAX];
 	const char *slash;
 	int rc = unfit(path);
 
 	for (slash = path; rc == 0 && (slash = strchr(slash + 1, '/'));) {
 		snprintf(way, sizeof way, "%.*s", (int)(slash - path), path);
-		rc = resolve(s, AT_FDCWD, way, p);
-		if (rc == 0 && !p->node)
-			rc = create(s, p, SIM_DIR, 0755);
+		rc = resolve(s, AT_FDCWD, way, &step);
+		if (rc == 0 && !step.node)
+			rc = create(s, &step, SIM_DIR, 0755);
 	}
 	return rc < 0 ? rc : resolve(s, AT_FDCWD, path, p);
 }
