@@ -209,12 +209,6 @@ bool weir_yield_park_(struct weir_op *op)
 	return false;
 }
 
-bool weir_yield_cancel_(struct weir_op *op)
-{
-	(void)op;
-	return false;	/* never waiting: see weir_yield_park_() */
-}
-
 /* ---- join ---- */
 
 static bool join_attempt(struct weir_op *op)
