@@ -51,13 +51,13 @@ static WEIR_CO(connection, self, op)
 }
 WEIR_END
 
-struct server {
+struct acceptor {
 	struct weir_frame co;
 	int listener, fd;
 	struct weir_group connections;
 };
 
-static WEIR_CO(server, self, op)
+static WEIR_CO(acceptor, self, op)
 {
 	int rc;
 
@@ -91,7 +91,7 @@ static int host(void)
 	return rc;
 }
 
-int echo(bool embedded)
+static int serve(bool embedded)
 {
 	int listener = weir_listen_tcp("127.0.0.1:0", 4096);
 
@@ -105,9 +105,19 @@ int echo(bool embedded)
 	signal(SIGTERM, on_signal);
 	printf("%d\n", weir_socket_port(listener));
 	fflush(stdout);
-	must(weir_go(weir_loop_group(loop), server, .listener = listener), "spawn");
+	must(weir_go(weir_loop_group(loop), acceptor, .listener = listener), "spawn");
 	must(embedded ? host() : weir_loop_run(loop), "echo");
 	weir_buffers_fini(&buffers);
 	check(weir_loop_free(loop) == 0, "nothing is left in the loop");
 	return 0;
+}
+
+int serve_alone(void)
+{
+	return serve(false);
+}
+
+int serve_embedded(void)
+{
+	return serve(true);
 }

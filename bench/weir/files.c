@@ -8,7 +8,6 @@
 
 #define FILES		50000
 #define FILE_BYTES	4096
-#define ONES		0x0101010101010101ul	/* each byte of them is 1 */
 #define AT_A_TIME	64
 #define LARGE		(1l << 30)
 #define PIECE		(256 << 10)
@@ -16,33 +15,20 @@
 
 static int directory(void)
 {
-	const char *path = getenv("BENCH_FILES");
-	int fd = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	int fd = open(bench_file(""), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd >= 0)
-		return fd;
-	fprintf(stderr, "bench: BENCH_FILES=%s: %s\n", path ? path : "",
-		path ? strerror(errno) : "names no directory; bench/run makes it");
-	exit(1);
+	check(fd >= 0, "$BENCH_FILES is a directory");
+	return fd;
 }
 
 struct reader {
 	struct weir_frame co;
 	int dir, fd, n;
-	long *next, *sum, files;
+	long *next, files;
+	uint64_t *sum;
 	char name[24];
-	long words[FILE_BYTES / sizeof(long)];
+	uint64_t words[FILE_BYTES / sizeof(uint64_t)];
 };
-
-static long sum_of(const long *words)
-{
-	unsigned long sum = 0;
-	size_t i;
-
-	for (i = 0; i < FILE_BYTES / sizeof(long); i++)
-		sum += (unsigned long)words[i];
-	return (long)sum;
-}
 
 static WEIR_CO(reader, self, op)
 {
@@ -55,7 +41,7 @@ static WEIR_CO(reader, self, op)
 		WEIR_AWAIT(self->n, weir_read(op, self->fd, self->words,
 						 FILE_BYTES, 0));
 		check(self->n == FILE_BYTES, "a file has 4 KiB");
-		*self->sum += sum_of(self->words);
+		*self->sum += sum_words(self->words, FILE_BYTES);
 		WEIR_AWAIT(rc, weir_close(op, self->fd));
 		must(rc, "close");
 	}
@@ -66,7 +52,8 @@ WEIR_END
 static long small(long n, long at_a_time)
 {
 	int dir = directory();
-	long next = 0, sum = 0, i;
+	long next = 0, i;
+	uint64_t sum = 0;
 	uint64_t began = nanoseconds(CLOCK_MONOTONIC);
 
 	for (i = 0; i < at_a_time; i++)
@@ -74,8 +61,7 @@ static long small(long n, long at_a_time)
 			     .files = n), "spawn");
 	must(weir_loop_run(loop), "files");
 	figure(NULL, (double)n * 1e6 / (double)(nanoseconds(CLOCK_MONOTONIC) - began), "k/s");
-	check((unsigned long)sum == (unsigned long)n * (FILE_BYTES / sizeof(long)) * ONES,
-	      "all bytes were read");
+	check(sum == sum_of_files(n), "all bytes were read");
 	close(dir);
 	return NO_FIGURE;
 }

@@ -59,10 +59,8 @@ static long timers(long n, long live)
 
 /* ---- sleeps ---- */
 
-#define LATE_STEP	10000	/* ns */
-#define LATE_STEPS	100000	/* a second, and more in the last one */
-
-static unsigned late[LATE_STEPS];
+static double *late;	/* ms, of each */
+static long ended;
 
 struct sleeper {
 	struct weir_frame co;
@@ -74,39 +72,27 @@ static WEIR_CO(sleeper, self, op)
 	uint64_t by;
 	int rc;
 
-	self->due = nanoseconds(CLOCK_MONOTONIC) + self->ns;
+	self->due = now_ns() + self->ns;
 	WEIR_AWAIT(rc, weir_sleep(op, self->ns));
-	by = nanoseconds(CLOCK_MONOTONIC);
-	by = by > self->due ? (by - self->due) / LATE_STEP : 0;
-	late[by < LATE_STEPS ? by : LATE_STEPS - 1]++;
+	by = now_ns();
+	late[ended++] = by > self->due ? (double)(by - self->due) / NS_MS : 0;
 	WEIR_RETURN(rc);
 }
 WEIR_END
 
-static double late_p99(long n)
-{
-	unsigned i;
-	long so_far = 0;
-
-	for (i = 0; i < LATE_STEPS && so_far < n - n / 100; i++)
-		so_far += late[i];
-	return (double)i * LATE_STEP / 1e6;
-}
-
 static long sleeps(long n, long arg)
 {
-	uint64_t cpu = nanoseconds(CLOCK_PROCESS_CPUTIME_ID), wall = nanoseconds(CLOCK_MONOTONIC);
+	uint64_t cpu = nanoseconds(CLOCK_PROCESS_CPUTIME_ID), wall = now_ns();
 	long i;
 
 	(void)arg;
+	late = must_alloc((size_t)n, sizeof *late);
 	for (i = 0; i < n; i++)
-		must(weir_go(weir_loop_group(loop), sleeper,
-			     .ns = (1 + (uint64_t)i * 7919 % 1000) * WEIR_MS), "spawn");
+		must(weir_go(weir_loop_group(loop), sleeper, .ns = sleep_ms(i) * NS_MS), "spawn");
 	must(weir_loop_run(loop), "sleeps");
-	figure("cpu", (double)(nanoseconds(CLOCK_PROCESS_CPUTIME_ID) - cpu) / 1e9, "s");
-	figure("wall", (double)(nanoseconds(CLOCK_MONOTONIC) - wall) / 1e9, "s");
-	figure("late-p99", late_p99(n), "ms");
-	figure("memory", (double)resident_peak() / (1 << 20), "MiB");
+	check(ended == n, "all have slept");
+	sleeps_figures(nanoseconds(CLOCK_PROCESS_CPUTIME_ID) - cpu, now_ns() - wall, late, n);
+	free(late);
 	return NO_FIGURE;
 }
 

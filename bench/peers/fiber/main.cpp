@@ -11,4 +11,4 @@ const workload *const families[] = {
 	tasks_workloads, chan_workloads, sem_workloads, post_workloads, nullptr,
 };
 
-int (*const serve)(void) = nullptr;
+const server servers[] = { { nullptr, nullptr } };

@@ -10,7 +10,7 @@
 #include <boost/fiber/all.hpp>
 #include <memory>
 
-#include "../kit.h"
+#include "../../kit.h"
 
 namespace fibers = boost::fibers;
 

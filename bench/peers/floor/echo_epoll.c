@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../kit.h"
+#include "../../kit.h"
 
 #define EVENTS	1024
 
@@ -125,4 +125,4 @@ static int serve_epoll(void)
 
 const char program[] = "floor-epoll";
 const struct workload *const families[] = { NULL };
-int (*const serve)(void) = serve_epoll;
+const struct server servers[] = { { "echo", serve_epoll }, { .name = NULL } };

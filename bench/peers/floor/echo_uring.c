@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../kit.h"
+#include "../../kit.h"
 #include "floor.h"
 
 #define ENTRIES		4096	/* of the ring, and of its buffers; powers of two */

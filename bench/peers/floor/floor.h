@@ -7,7 +7,7 @@
 #ifndef FLOOR_H
 #define FLOOR_H
 
-#include "../kit.h"
+#include "../../kit.h"
 
 extern const struct workload machines_workloads[], timers_workloads[], files_workloads[],
 	post_workloads[], loop_workloads[];

@@ -10,4 +10,4 @@ const struct workload *const families[] = {
 	machines_workloads, timers_workloads, files_workloads, post_workloads, loop_workloads, NULL,
 };
 
-int (*const serve)(void) = serve_uring;
+const struct server servers[] = { { "echo", serve_uring }, { .name = NULL } };

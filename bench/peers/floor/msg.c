@@ -7,7 +7,7 @@
 #include <liburing.h>
 #include <pthread.h>
 
-#include "../kit.h"
+#include "../../kit.h"
 
 static struct {
 	struct io_uring rings[2];
@@ -100,4 +100,4 @@ static const struct workload msg_workloads[] = {
 
 const char program[] = "floor-msg";
 const struct workload *const families[] = { msg_workloads, NULL };
-int (*const serve)(void) = NULL;
+const struct server servers[] = { { .name = NULL } };

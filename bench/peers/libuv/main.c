@@ -31,4 +31,4 @@ const struct workload *const families[] = {
 	timers_workloads, files_workloads, post_workloads, loop_workloads, NULL,
 };
 
-int (*const serve)(void) = serve_uv;
+const struct server servers[] = { { "echo", serve_uv }, { .name = NULL } };

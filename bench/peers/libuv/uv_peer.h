@@ -7,7 +7,7 @@
 
 #include <uv.h>
 
-#include "../kit.h"
+#include "../../kit.h"
 
 extern const struct workload timers_workloads[], files_workloads[], post_workloads[];
 

@@ -59,7 +59,7 @@ const WORKLOADS: &[(&str, usize, Count)] = &[
     ("memory", 1_000_000, Cold),
     ("post-trip", 20_000, Scaled),
     ("post-flow", 5_000_000, Scaled),
-    ("files", 50_000, Fixed),
+    ("files", 50_000, Scaled),
     ("read", 1 << 30, Fixed),
     ("loop", 1_000, Scaled),
 ];

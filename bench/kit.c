@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kit.c - main() of the peers' programs in C and C++; see kit.h and bench/README.md.
+ * kit.c - main() of the programs in C and C++; see kit.h and bench/README.md.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -239,6 +239,8 @@ static int run(const struct workload *w)
 	long did;
 
 	now = w;
+	if (set_up)
+		set_up();
 	if (!w->cold) {
 		warming = true;
 		w->fn(at_least_1(n / 10), w->arg);
@@ -249,27 +251,41 @@ static int run(const struct workload *w)
 	stop_clock();
 	if (did != NO_FIGURE)
 		figure(NULL, clock_ns() / (double)did, "ns");
+	if (tear_down)
+		tear_down();
 	return 0;
+}
+
+static void tell_names(void)
+{
+	const struct server *s;
+	const struct workload *w;
+	size_t i;
+
+	for (i = 0; families[i]; i++)
+		for (w = families[i]; w->name; w++)
+			puts(w->name);
+	for (s = servers; s->name; s++)
+		puts(s->name);
 }
 
 int main(int argc, char **argv)
 {
+	const struct server *s;
 	const struct workload *w;
 	size_t i;
 
-	if (argc == 2 && serve && !strcmp(argv[1], "echo"))
-		return serve();
-	for (i = 0; families[i]; i++)
-		for (w = families[i]; w->name; w++)
-			if (argc == 1)
-				puts(w->name);
-			else if (argc == 2 && !strcmp(w->name, argv[1]))
-				return run(w);
 	if (argc == 1) {
-		if (serve)
-			puts("echo");
+		tell_names();
 		return 0;
 	}
+	for (s = servers; argc == 2 && s->name; s++)
+		if (!strcmp(s->name, argv[1]))
+			return s->serve();
+	for (i = 0; argc == 2 && families[i]; i++)
+		for (w = families[i]; w->name; w++)
+			if (!strcmp(w->name, argv[1]))
+				return run(w);
 	fprintf(stderr, "usage: %s [WORKLOAD]; without one: their names\n", program);
 	return 2;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kit.h - what the peers' programs in C and C++ share: main(), the stopwatch, the figures, two
- * threads on chosen cores. No runtime is in it.
+ * kit.h - what the programs in C and C++ share: main(), the stopwatch, the figures, two threads on
+ * chosen cores.  No runtime is in it.
  *
  * A workload is a function that does n operations and returns how many it did.  It is called twice:
  * with a tenth of n to warm up, when nothing is measured, and with n.  Then the wall time of one
@@ -33,11 +33,21 @@ struct workload {
 	bool cold;	/* measured in a process that has done nothing yet */
 };
 
+/* Serves until SIGTERM; returns the program's status. */
+struct server {
+	const char *name;
+	int (*serve)(void);
+};
+
 /* The program's: its name, its workloads (ended by one without a name) in families (ended by NULL),
- * and what serves echo until SIGTERM, or NULL. */
+ * and its servers (ended by one without a name). */
 extern const char program[];
 extern const struct workload *const families[];
-extern int (*const serve)(void);
+extern const struct server servers[];
+
+/* The program's too, if it has them: what is done before a workload, and after it, unmeasured. */
+__attribute__((weak)) void set_up(void);
+__attribute__((weak)) void tear_down(void);
 
 /* Ends the program unless it holds, with what and, if there is one, errno. */
 void check(bool it_holds, const char *what);
