@@ -13,7 +13,7 @@ INCLUDEDIR ?= $(PREFIX)/include
 PKG_CONFIG ?= pkg-config
 BUILD      ?= build
 JOBS       ?= $(shell nproc)
-CFLAGS     ?= $(if $(DEBUG),-O0 -g3,-O2 -g)
+CFLAGS     ?= $(if $(DEBUG),-O0 -g3,$(if $(findstring address,$(SAN)),-O1,-O2) -g)
 
 # On all cores, unless -j says otherwise.
 ifeq ($(MAKELEVEL),0)
@@ -85,7 +85,7 @@ TESTS  := $(filter-out tests/misuse/% tests/cpp/%,$(wildcard tests/*/*.c))
 EXPLORER := $(wildcard tests/explore/kit/*.c)
 FUZZ_KIT := $(wildcard tests/fuzz/kit/*.c)
 SOURCES := $(LIB) $(DEMOS) $(PARTS) $(LOAD) $(BENCH_WEIR) $(TESTS) $(EXPLORER) $(FUZZ_KIT) tests/harness.c
-HEADERS := $(wildcard runtime/*/*.h runtime/include/weir/*.h demos/*/*.h bench/weir/*.h tests/*.h tests/*/*.h tests/*/kit/*.h)
+HEADERS := $(wildcard runtime/*/*.h runtime/include/weir/*.h demos/*/*.h bench/*.h bench/weir/*.h tests/*.h tests/*/*.h tests/*/kit/*.h)
 SCRIPTS := $(wildcard tests/*/run)
 LIBWEIR := $B/libweir.a
 object  = $(1:%.c=$B/obj/%.o)
@@ -217,16 +217,17 @@ again = @+case ',$(DONE),' in *',$(1),'*) exit 0 ;; esac; printf '\n== %s\n' '$(
 # These take each compiler that is here: they are no part of the first pass, see .ci/run.
 COMPILED := tests/misuse/run tests/headers/run tests/cpp/run
 GCC := CC=gcc WERROR=1
+# As fast as ever, with the checks of DEBUG, and conf.check for every loop that a test makes.
+CHECKED := DEBUG=1 TEST_CHECK=1 CFLAGS='-O2 -g'
 check-all:	## and with every compiler, sanitizer and lint; DONE=gcc,lint leaves those out
 	@mkdir -p $(BUILD) && rm -f $(BUILD)/failed
 	$(call again,gcc,check $(GCC) SCRIPTS='$(filter-out $(COMPILED),$(SCRIPTS))')
-	$(call again,clang,check CC=clang BUILD=$(BUILD)/clang WERROR=1 SCRIPTS='$(COMPILED)')
-	$(call again,debug,check CC=gcc DEBUG=1 TEST_CHECK=1 SCRIPTS=)
+	$(call again,clang,check CC=clang BUILD=$(BUILD)/clang WERROR=1 $(CHECKED) SCRIPTS='$(COMPILED)')
 	$(call again,address,check CC=gcc SAN=address$(comma)undefined SCRIPTS=)
 	$(call again,soak,soak CC=gcc SAN=address$(comma)undefined SEEDS=10000)
 	$(call again,seeds,seeds $(GCC) KERNELS=1)
 	$(call again,thread,check CC=gcc SAN=thread WRAP='$(FIXED_ADDRESSES)' SCRIPTS=tests/explore/run)
-	$(call again,valgrind,check $(GCC) WRAP='$(VALGRIND)' SCRIPTS=)
+	$(call again,valgrind,check $(GCC) WRAP='$(VALGRIND)' SCRIPTS= TESTS='$(filter-out tests/demos/%,$(TESTS))')
 	$(call again,instructions,bench-check $(GCC))
 	$(call again,models,models NO_SKIP=1)
 	$(call again,coverage,coverage)
