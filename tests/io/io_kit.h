@@ -28,11 +28,16 @@ static inline void regroup(void)
 			&(struct weir_group_conf){ .keep_going = true });
 }
 
-static inline void begin(void)
+static inline void begin_on(struct weir_loop *l)
 {
-	loop = test_loop();
+	loop = l;
 	regroup();
 	ck_assert_int_eq(pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK), 0);
+}
+
+static inline void begin(void)
+{
+	begin_on(test_loop());
 }
 
 static inline void turn(void)
