@@ -68,8 +68,8 @@ struct weir_loop {
 	struct weir_loop_stats stats;
 };
 
-/* The innermost coroutine of t has ended: goes on with who called it, and so on. */
-void weir_task_go_on_(struct weir_task *t);
+/* What follows a step that was not the last thing to do: it called, or ended. */
+void weir_task_go_on_(struct weir_task *t, struct weir_step step);
 /* t's ctx has ended with err: whatever it awaits ends too, or will. */
 void weir_task_interrupt_(struct weir_task *t, int err);
 void weir_task_free_(struct weir_task *t);
@@ -140,11 +140,13 @@ static inline void weir_ready_(struct weir_task *t)
 static inline void weir_task_resume_(struct weir_task *t)
 {
 	struct weir_frame *f = t->leaf;
+	struct weir_step step;
 
 	t->op.state = WEIR_OP_IDLE_;
 	t->op.budget = WEIR_TASK_BUDGET;
-	if (__builtin_expect(f->body(t, f).what == WEIR_ENDS_, 0))
-		weir_task_go_on_(t);
+	step = f->body(t, f);
+	if (__builtin_expect(step.what != WEIR_WAITS_, 0))
+		weir_task_go_on_(t, step);
 }
 
 /* weir_op_done_() for the rooms inside. */

@@ -113,17 +113,24 @@ static void task_end(struct weir_task *t)
 	weir_group_ended_(g, res);
 }
 
-void weir_task_go_on_(struct weir_task *t)
+void weir_task_go_on_(struct weir_task *t, struct weir_step step)
 {
-	struct weir_frame *f;
+	while (step.what != WEIR_WAITS_) {
+		struct weir_frame *f = t->leaf;
 
-	do {
-		if (t->leaf == weir_task_root_(t)) {
+		if (step.what == WEIR_CALLS_) {		/* weir_enter_() moved the leaf down */
+			if (!--t->op.budget) {
+				weir_ready_(t);	/* calls without end starve nobody either */
+				return;
+			}
+		} else if (f == weir_task_root_(t)) {
 			task_end(t);
 			return;
+		} else {
+			f = t->leaf = f->up.caller;
 		}
-		f = t->leaf = t->leaf->up.caller;
-	} while (f->body(t, f).what == WEIR_ENDS_);
+		step = f->body(t, f);
+	}
 }
 
 /* ---- waiting ---- */

@@ -140,7 +140,7 @@ static WEIR_CO(crew_worker, self, op)
 		}
 		self->number = op->u.wait.since;
 		self->busy = true;
-		WEIR_CALL_(job_of(self), self->crew->job.body, "its job");
+		WEIR_CALL_HERE_(job_of(self), self->crew->job.body, "its job");
 		self->rc = op->res;
 		self->busy = false;
 		count(self->crew, task_->ctx, self->rc);
@@ -171,7 +171,8 @@ static WEIR_CO(crew_once, self, op)
 	int rc;
 
 	memcpy(self->frame, self->crew->job.pattern, self->crew->job.size);
-	WEIR_CALL_((struct weir_frame *)(void *)self->frame, self->crew->job.body, "its stage");
+	WEIR_CALL_HERE_((struct weir_frame *)(void *)self->frame, self->crew->job.body,
+			"its stage");
 	rc = op->res;
 	WEIR_RETURN(ended(self->crew, rc, true));	/* what it says of its own sends */
 }

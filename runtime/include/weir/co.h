@@ -40,7 +40,7 @@ extern "C" {
 #endif
 
 struct weir_step { unsigned char what; };	/* made only by the macros below */
-enum { WEIR_WAITS_, WEIR_ENDS_ };
+enum { WEIR_WAITS_, WEIR_CALLS_, WEIR_ENDS_ };
 
 struct weir_frame;
 typedef struct weir_step weir_body(struct weir_task *task, struct weir_frame *co);
@@ -116,13 +116,13 @@ struct weir_step name(struct weir_task *task_, struct weir_frame *co_)			\
 
 /* The descriptor is static, so no compiler may inline or clone this function: the label's
  * address stays one.  No local of the macro's own is in scope at the label. */
-#define WEIR_SUSPEND_(what_text) do {						\
+#define WEIR_SUSPEND_(how, what_text) do {						\
 	WEIR_LABEL_									\
 	static const struct weir_point p_ = {						\
 		WEIR_ADDR_, __func__, __FILE__, what_text, __LINE__			\
 	};										\
 	co_->at = &p_;									\
-	return (struct weir_step){ WEIR_WAITS_ };					\
+	return (struct weir_step){ how };						\
 	WEIR_GO_ON_									\
 } while (0)
 
@@ -131,7 +131,7 @@ struct weir_step name(struct weir_task *task_, struct weir_frame *co_)			\
 #define WEIR_AWAIT(lv, ...)	WEIR_AWAIT_(lv, #__VA_ARGS__, __VA_ARGS__)
 #define WEIR_AWAIT_(lv, what_text, ...) do {						\
 	if (!weir_await_(task_, (__VA_ARGS__)))						\
-		WEIR_SUSPEND_(what_text);						\
+		WEIR_SUSPEND_(WEIR_WAITS_, what_text);					\
 	(lv) = weir_task_op(task_)->res;						\
 } while (0)
 
@@ -147,12 +147,15 @@ struct weir_step name(struct weir_task *task_, struct weir_frame *co_)			\
  * WEIR_CALL(n, self->rd, read_exact, .fd = self->fd, .len = 4). */
 #define WEIR_CALL(lv, child, name, ...) do {						\
 	(child) = (struct name){ __VA_ARGS__ };						\
-	WEIR_CALL_(&(child).co, name, #name "()");					\
+	weir_enter_(task_, co_, &(child).co, name);					\
+	WEIR_SUSPEND_(WEIR_CALLS_, #name "()");						\
 	(lv) = weir_task_op(task_)->res;						\
 } while (0)
 
-/* The callee takes its first step at once; if it ends by that, the caller need not suspend. */
-#define WEIR_CALL_(callee, body, what_text) do {					\
+/* For a crew's worker: its job takes its first step here, not in the loop, and if it ends by that
+ * the worker need not suspend.  The calls of users are not nested in C, or their depth would be the
+ * stack's. */
+#define WEIR_CALL_HERE_(callee, body, what_text) do {					\
 	WEIR_LABEL_									\
 	static const struct weir_point p_ = {						\
 		WEIR_ADDR_, __func__, __FILE__, what_text, __LINE__			\
@@ -160,7 +163,7 @@ struct weir_step name(struct weir_task *task_, struct weir_frame *co_)			\
 	co_->at = &p_;									\
 	{										\
 		struct weir_step step_ = weir_call_(task_, co_, callee, body);		\
-		if (step_.what == WEIR_WAITS_)						\
+		if (step_.what != WEIR_ENDS_)						\
 			return step_;							\
 	}										\
 	WEIR_GO_ON_									\

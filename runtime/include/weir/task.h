@@ -151,20 +151,24 @@ static inline bool weir_await_(struct weir_task *t, struct weir_op *op)
 	return --op->budget ? true : weir_pause_(t);
 }
 
-/* Enters body with the frame callee.  Calls are nested in C too, no deeper than the budget: so
- * calls without end starve nobody either. */
-static inline struct weir_step weir_call_(struct weir_task *t, struct weir_frame *co,
-					  struct weir_frame *callee, weir_body *body)
+static inline void weir_enter_(struct weir_task *t, struct weir_frame *co,
+			       struct weir_frame *callee, weir_body *body)
 {
-	struct weir_step step = { WEIR_WAITS_ };
-
 	callee->body = body;
 	callee->up.caller = co;
 	t->leaf = callee;
-	if (--t->op.budget)
-		step = body(t, callee);
-	else
-		weir_task_start_(t);	/* its first step is a new one */
+}
+
+static inline struct weir_step weir_call_(struct weir_task *t, struct weir_frame *co,
+					  struct weir_frame *callee, weir_body *body)
+{
+	struct weir_step step = { WEIR_CALLS_ };
+
+	weir_enter_(t, co, callee, body);
+	if (t->op.budget == 1)		/* others run before its first step */
+		return step;
+	t->op.budget--;
+	step = body(t, callee);
 	if (step.what == WEIR_ENDS_)
 		t->leaf = co;
 	return step;
