@@ -256,6 +256,7 @@ static void bring(struct weir_stream *s, uint32_t index, int len)
 	b->bufs[index].next = NO_BUFFER;
 	s->held++;
 	s->vain = 0;
+	b->filled++;
 	op = dismiss(s);
 	if (op) {
 		weir_op_done_(op, lend(s, index, lease_of(op)));
@@ -282,7 +283,9 @@ static void end(struct weir_stream *s, int res)
  * the stream is full. */
 static void stopped(struct weir_stream *s, int res)
 {
-	s->vain++;
+	/* To lose a buffer to another stream is no reason to wait. */
+	s->vain = s->filled == s->buffers->filled ? s->vain + 1 : 1;
+	s->filled = s->buffers->filled;
 	if (res == -ENOBUFS)
 		weir_buffers_short_(s->buffers);
 	else if (res != -ECANCELED && res != -EAGAIN && !s->ended)

@@ -62,6 +62,7 @@ struct weir_buffers {
 	size_t size;
 	uint32_t count, used;		/* buffers; those that are held or lent */
 	uint32_t offered;		/* those that take part yet */
+	uint32_t filled;		/* how often one was: so that it changes */
 	uint32_t streams;		/* open */
 	uint32_t free;			/* without multishot: the first of those unused */
 	int group;			/* negative: no multishot, the reason */
@@ -91,7 +92,8 @@ struct weir_stream {
 	uint32_t first, last;		/* buffers that came and were not taken */
 	uint32_t held, lent;		/* buffers that are this stream's; and those of them lent */
 	uint32_t bound;			/* of held */
-	uint32_t vain;			/* receives in a row that brought nothing, and no end */
+	uint32_t vain;			/* receives in a row that brought nothing, and no end, */
+	uint32_t filled;		/* while no stream of the pool got anything */
 	struct weir_timer pause;	/* after too many */
 	uint32_t filling;		/* without multishot: the buffer that the kernel has */
 	bool armed;			/* the kernel has rx */
