@@ -41,7 +41,7 @@ int weir_chan_init_(struct weir_chan *ch, struct weir_loop *loop, size_t size, s
 	ch->loop = loop;
 	ch->made = made;
 	ch->seen = weir_seen_made_(loop, WEIR_KIND_CHAN_, ch, sizeof *ch, made);
-	ch->quick = !ch->seen && size == WEIR_CHAN_WORD_;
+	ch->quick = !ch->seen;
 	return 0;
 }
 
@@ -50,6 +50,8 @@ static void copy(void *to, const void *from, size_t size)
 {
 	if (size == 8)
 		memcpy(to, from, 8);
+	else if (size == 16)
+		memcpy(to, from, 16);
 	else if (size == 4)
 		memcpy(to, from, 4);
 	else
@@ -351,7 +353,24 @@ static bool recv_attempt(struct weir_op *op)
 	return !ch->open;
 }
 
-/* The same for one item, without a loop over how many. */
+bool weir_chan_buffer_(struct weir_op *op)
+{
+	push(op->u.wait.obj, op->u.wait.arg);
+	op->res = 1;
+	return true;
+}
+
+bool weir_chan_unbuffer_(struct weir_op *op)
+{
+	struct weir_chan *ch = op->u.wait.obj;
+
+	pop(ch, op->u.wait.arg);
+	op->u.wait.since = ch->stats.items++;
+	op->res = 1;
+	return true;
+}
+
+/* As send_attempt() and recv_attempt(), for one item: without a loop over how many. */
 bool weir_chan_send_slow_(struct weir_op *op)
 {
 	struct weir_chan *ch = op->u.wait.obj;

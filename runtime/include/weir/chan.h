@@ -53,7 +53,7 @@ struct weir_chan {
 	unsigned room;			/* free and not reserved; 0 once closed */
 	unsigned reserved;
 	bool open;			/* neither closed nor hung up */
-	bool quick;			/* the inline paths may serve it: words, open, not `seen` */
+	bool quick;			/* the inline paths may serve it: open, and not `seen` */
 	bool hungup;
 	bool crew;			/* its receivers are a crew's: see weir_chan_begun_() */
 	unsigned producers, consumers;	/* pipeline workers at its ends */
@@ -169,6 +169,9 @@ WEIR_API int weir_chan_hangup_(struct weir_chan *ch);
 /* All that the inline paths leave: partners who wait, closed ends, NULL. */
 WEIR_API bool weir_chan_send_slow_(struct weir_op *op);
 WEIR_API bool weir_chan_recv_slow_(struct weir_op *op);
+/* There is room, or an item. */
+WEIR_API bool weir_chan_buffer_(struct weir_op *op);
+WEIR_API bool weir_chan_unbuffer_(struct weir_op *op);
 WEIR_API void weir_chan_wake_next_(struct weir_chan *ch);
 WEIR_API bool weir_chan_send_park_(struct weir_op *op);
 WEIR_API bool weir_chan_recv_park_(struct weir_op *op);
@@ -177,7 +180,8 @@ WEIR_API bool weir_chan_recv_cancel_(struct weir_op *op);
 extern WEIR_API const struct weir_op_def weir_chan_send_n_def_, weir_chan_recv_n_def_,
 	weir_chan_reserve_def_;
 
-/* Items of most channels are pointers, or no larger: those are in sight of the compiler. */
+/* The items of most channels are pointers, or as large: those are copied in sight of the compiler,
+ * others behind a call. */
 #define WEIR_CHAN_WORD_		8u
 
 static inline unsigned weir_chan_slot_(const struct weir_chan *ch, unsigned i)
@@ -193,6 +197,8 @@ static inline bool weir_chan_send_attempt_(struct weir_op *op)
 	if (!ch || !ch->room || !ch->quick ||
 	    !(weir_list_empty_(&ch->receivers) || ch->woken))
 		return weir_chan_send_slow_(op);
+	if (ch->size != WEIR_CHAN_WORD_)
+		return weir_chan_buffer_(op);
 	memcpy(ch->ring + WEIR_CHAN_WORD_ * (size_t)weir_chan_slot_(ch, ch->len), op->u.wait.arg,
 	       WEIR_CHAN_WORD_);
 	ch->len++;
@@ -207,6 +213,8 @@ static inline bool weir_chan_recv_attempt_(struct weir_op *op)
 
 	if (!ch || !ch->len || !ch->quick || !weir_list_empty_(&ch->senders))
 		return weir_chan_recv_slow_(op);
+	if (ch->size != WEIR_CHAN_WORD_)
+		return weir_chan_unbuffer_(op);
 	memcpy(op->u.wait.arg, ch->ring + WEIR_CHAN_WORD_ * (size_t)ch->head, WEIR_CHAN_WORD_);
 	ch->head = weir_chan_slot_(ch, 1);
 	ch->len--;
