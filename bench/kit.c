@@ -163,7 +163,7 @@ static void two_threads_on(void *(*a)(void *), void *(*b)(void *), void *arg, in
 
 void two_threads(void *(*a)(void *), void *(*b)(void *), void *arg)
 {
-	two_threads_on(a, b, arg, -1, -1);
+	two_threads_on(a, b, arg, core(0), core(1) >= 0 ? core(1) : core(0));
 }
 
 void two_placements(void *(*a)(void *), void *(*b)(void *), void *arg, long n)
@@ -235,7 +235,7 @@ static long at_least_1(double n)
 
 static int run(const struct workload *w)
 {
-	double n = (double)w->n * scale();
+	double n = (double)w->n * (w->fixed ? 1 : scale());
 	long did;
 
 	now = w;

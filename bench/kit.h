@@ -31,6 +31,7 @@ struct workload {
 	long n;
 	long arg;
 	bool cold;	/* measured in a process that has done nothing yet */
+	bool fixed;	/* n does not follow BENCH_SCALE */
 };
 
 /* Serves until SIGTERM; returns the program's status. */
@@ -108,7 +109,7 @@ static inline uint64_t sum_of_files(long n)
 unsigned sleep_ms(long i);
 void sleeps_figures(uint64_t cpu, uint64_t wall, double *late_ms, long n);
 
-/* Runs two threads until both have ended. */
+/* Runs two threads, each on a core of its own if there are two, until both have ended. */
 void two_threads(void *(*a)(void *arg), void *(*b)(void *arg), void *arg);
 
 /* For `post-trip`: the same with each thread on a core of its own, and with both on one.  One of

@@ -103,12 +103,22 @@ static long pipeline(long n, long cap)
 
 /* ---- select ---- */
 
+/* How many items, and what they add up to. */
+struct tally { long n, sum; };
+
+static void count(struct tally *t, long item)
+{
+	t->n++;
+	t->sum += item;
+}
+
 struct chooser {
 	struct weir_frame co;
 	struct longs *ch[4];
 	struct weir_ctx *done;
 	struct weir_arm arm[5];
-	long item, n, *got;
+	struct tally *got;
+	long item, n;
 };
 
 static WEIR_CO(chooser, self, op)
@@ -118,13 +128,13 @@ static WEIR_CO(chooser, self, op)
 	for (i = 0; i < 4; i++)
 		weir_ready(weir_chan_recv(&self->arm[i].op, self->ch[i], &self->item));
 	weir_ready(weir_ctx_wait(&self->arm[4].op, self->done));
-	while (*self->got < self->n) {
+	while (self->got->n < self->n) {
 		for (i = 0; i < 5; i++)
 			weir_ready(&self->arm[i].op);
 		WEIR_AWAIT(i, weir_select(op, self->arm, 5));
 		if (i < 0 || self->arm[i].op.res <= 0)
 			break;
-		++*self->got;
+		count(self->got, self->item);
 	}
 	weir_ctx_cancel(self->done, 0);
 	WEIR_RETURN(0);
@@ -136,7 +146,8 @@ struct feeder {
 	struct longs *ch;
 	struct weir_ctx *done;
 	struct weir_arm arm[2];
-	long item, *sent;
+	struct tally *sent;
+	long item;
 };
 
 static WEIR_CO(feeder, self, op)
@@ -151,18 +162,19 @@ static WEIR_CO(feeder, self, op)
 		WEIR_AWAIT(i, weir_select(op, self->arm, 2));
 		if (i != 0)
 			break;
-		++*self->sent;
+		count(self->sent, self->item++);
 	}
 	WEIR_RETURN(0);
 }
 WEIR_END
 
-/* What a select has lost, or sent twice, shows in the sums. */
+/* Each sends 0, 1, 2...  What a select has lost, or sent twice, shows in number and sum. */
 static long choose(long n, long cap)
 {
 	struct longs ch[4];
 	struct weir_ctx done;
-	long sent = 0, got = 0, item;
+	struct tally sent = { 0, 0 }, got = { 0, 0 };
+	long item;
 	int i;
 
 	weir_ctx_init(&done, weir_loop_ctx(loop));
@@ -174,14 +186,15 @@ static long choose(long n, long cap)
 	must(weir_run(loop, chooser, .ch = { &ch[0], &ch[1], &ch[2], &ch[3] }, .done = &done,
 		      .n = n, .got = &got), "select");
 	stop_clock();
-	check(got == n, "as many items have come as were wanted");
+	check(got.n == n, "as many items have come as were wanted");
 	for (i = 0; i < 4; i++) {
 		while (weir_chan_try_recv(&ch[i], &item) == 1)
-			got++;
+			count(&got, item);
 		weir_chan_fini(&ch[i]);
 	}
 	weir_ctx_fini(&done);
-	check(got == sent, "what was sent was received or is still there");
+	check(got.n == sent.n && got.sum == sent.sum,
+	      "what was sent was received or is still there");
 	return n;
 }
 

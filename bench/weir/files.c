@@ -111,6 +111,6 @@ static long large(long n, long ahead)
 
 const struct workload files_workloads[] = {
 	{ "files", small, .n = FILES, .arg = AT_A_TIME },
-	{ "read", large, .n = LARGE >> 20, .arg = AHEAD },
+	{ "read", large, .n = LARGE >> 20, .arg = AHEAD, .fixed = true },
 	{ .name = NULL },
 };

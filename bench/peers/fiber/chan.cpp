@@ -123,10 +123,10 @@ static long pool(long n, long workers)
 }
 
 const workload chan_workloads[] = {
-	{ "chan-0", chan_0, 2000000, 0, false },
-	{ "chan-1024", chan_room, 2000000, 1024, false },
-	{ "pipeline-0", pipeline_0, 1000000, 0, false },
-	{ "pipeline-64", pipeline_room, 1000000, 64, false },
-	{ "pool-64", pool, 1000000, 64, false },
-	{ nullptr, nullptr, 0, 0, false },
+	{ "chan-0", chan_0, 2000000, 0, false, false },
+	{ "chan-1024", chan_room, 2000000, 1024, false, false },
+	{ "pipeline-0", pipeline_0, 1000000, 0, false, false },
+	{ "pipeline-64", pipeline_room, 1000000, 64, false, false },
+	{ "pool-64", pool, 1000000, 64, false, false },
+	{ nullptr, nullptr, 0, 0, false, false },
 };

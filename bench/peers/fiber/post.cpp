@@ -90,7 +90,7 @@ static long one_way(long n, long)
 }
 
 const workload post_workloads[] = {
-	{ "post-trip", trips, 20000, 0, false },
-	{ "post-flow", one_way, 5000000, 0, false },
-	{ nullptr, nullptr, 0, 0, false },
+	{ "post-trip", trips, 20000, 0, false, false },
+	{ "post-flow", one_way, 5000000, 0, false, false },
+	{ nullptr, nullptr, 0, 0, false, false },
 };

@@ -81,7 +81,7 @@ static long uncontended(long rounds, long permits)
 }
 
 const workload sem_workloads[] = {
-	{ "sem-contended", contended, 1000, 1000, false },
-	{ "sem-free", uncontended, 3000000, 10, false },
-	{ nullptr, nullptr, 0, 0, false },
+	{ "sem-contended", contended, 1000, 1000, false, false },
+	{ "sem-free", uncontended, 3000000, 10, false, false },
+	{ nullptr, nullptr, 0, 0, false, false },
 };

@@ -73,9 +73,9 @@ static long memory(long tasks, long)
 }
 
 const workload tasks_workloads[] = {
-	{ "yield", yields, 1000000, 3, false },
-	{ "spawn-1000", spawns, 1000, 1000, false },
-	{ "spawn-100000", spawns, 10, 100000, false },
-	{ "memory", memory, 100000, 0, true },
-	{ nullptr, nullptr, 0, 0, false },
+	{ "yield", yields, 1000000, 3, false, false },
+	{ "spawn-1000", spawns, 1000, 1000, false, false },
+	{ "spawn-100000", spawns, 10, 100000, false, false },
+	{ "memory", memory, 100000, 0, true, false },
+	{ nullptr, nullptr, 0, 0, false, false },
 };

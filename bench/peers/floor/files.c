@@ -174,6 +174,6 @@ static long large(long mib, long arg)
 
 const struct workload files_workloads[] = {
 	{ "files", small, .n = FILES },
-	{ "read", large, .n = LARGE >> 20 },
+	{ "read", large, .n = LARGE >> 20, .fixed = true },
 	{ .name = NULL },
 };

@@ -161,6 +161,6 @@ static long large(long mib, long arg)
 
 const struct workload files_workloads[] = {
 	{ "files", small, .n = FILES, .arg = 64 },
-	{ "read", large, .n = LARGE >> 20 },
+	{ "read", large, .n = LARGE >> 20, .fixed = true },
 	{ .name = NULL },
 };
