@@ -299,7 +299,7 @@ static bool may_poll(const struct sim *s, const struct sim_req *r)
 static bool may_cut(const struct sim_req *r)
 {
 	return r->sqe.len > 1 && (fills(&r->sqe) || reads(&r->sqe)) &&
-		weir_sim_expiry_(r) == WEIR_FOREVER &&
+		!weir_sim_wants_all_(&r->sqe) && weir_sim_expiry_(r) == WEIR_FOREVER &&
 		!(r->sqe.len == sizeof(eventfd_t) && r->foreign);
 }
 
@@ -449,6 +449,10 @@ static int call_off(struct sim *s, struct uring *u, struct sim_req *r)
 	if (r->state == SIM_WAITS && sim_below(s, 4) == 0 && ripe(s, r)) {
 		r->res = perform(s, r);
 		r->flags &= ~IORING_CQE_F_MORE;
+		r->state = SIM_OVER;
+	}
+	if (r->state == SIM_WAITS && weir_sim_has_some_(r)) {
+		r->res = weir_sim_do_(s, r);
 		r->state = SIM_OVER;
 	}
 	if (r->state == SIM_OVER) {

@@ -118,6 +118,10 @@ bool weir_sim_can_(struct sim *s, const struct sim_req *r);
 int weir_sim_do_(struct sim *s, const struct sim_req *r);
 /* True: a recv or send that is told not to wait. */
 bool weir_sim_impatient_(const struct io_uring_sqe *sqe);
+/* True: a recv that waits for all its bytes, or the end. */
+bool weir_sim_wants_all_(const struct io_uring_sqe *sqe);
+/* True: such a one, of whose bytes some are there: if it is called off, they are its result. */
+bool weir_sim_has_some_(const struct sim_req *r);
 /* Whether a poll that stands in for r would end at once. */
 bool weir_sim_polls_ready_(const struct sim *s, const struct sim_req *r);
 /* True: r is on a file or a name, which Linux may hand to a thread. */

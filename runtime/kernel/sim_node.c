@@ -2,7 +2,7 @@
 /*
  * sim_node.c - the simulated kernel's descriptors, and what an operation does to the thing behind
  * one: timers here, files and names in sim_file.c, pipes and sockets in sim_stream.c; what is not
- * ours is asked of Linux, without waiting.
+ * ours is asked of Linux, without waiting but for a connect.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -280,6 +280,12 @@ bool weir_sim_impatient_(const struct io_uring_sqe *sqe)
 		sqe->msg_flags & MSG_DONTWAIT;
 }
 
+bool weir_sim_wants_all_(const struct io_uring_sqe *sqe)
+{
+	return sqe->opcode == IORING_OP_RECV && sqe->msg_flags & MSG_WAITALL &&
+		!(sqe->msg_flags & (MSG_PEEK | MSG_DONTWAIT));
+}
+
 static bool foreign_can(const struct sim_req *r)
 {
 	struct pollfd p = { .fd = r->sqe.fd, .events = weir_sim_events_(r) };
@@ -294,6 +300,23 @@ static int foreign_poll(const struct sim_req *r)
 
 	return n < 0 ? -errno : p.revents & POLLNVAL ? -EBADF
 						     : p.revents;
+}
+
+/* io_uring waits for a connect, whether or not the socket is one that does not block. */
+static int foreign_connect(const struct io_uring_sqe *q)
+{
+	struct pollfd p = { .fd = q->fd, .events = POLLOUT };
+	socklen_t len = sizeof(int);
+	int err;
+
+	if (connect(q->fd, pointer(q->addr), (socklen_t)q->off) == 0)
+		return 0;
+	if (errno != EINPROGRESS)
+		return -errno;
+	while (poll(&p, 1, -1) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return getsockopt(q->fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ? -errno : -err;
 }
 
 /* Another thread may have been quicker: then it is not to wait, and -EAGAIN is the result, which
@@ -331,8 +354,7 @@ static int foreign_do(const struct sim_req *r)
 		n = accept4(q->fd, pointer(q->addr), pointer(q->addr2), (int)q->accept_flags);
 		break;
 	case IORING_OP_CONNECT:
-		n = connect(q->fd, pointer(q->addr), (socklen_t)q->off);
-		break;
+		return foreign_connect(q);
 	case IORING_OP_SHUTDOWN:
 		n = shutdown(q->fd, (int)q->len);
 		break;
@@ -404,6 +426,11 @@ bool weir_sim_can_(struct sim *s, const struct sim_req *r)
 	if (d->node->kind == SIM_TIMER && q->opcode == IORING_OP_READ)
 		return d->node->u.timer.due <= s->now;
 	return true;
+}
+
+bool weir_sim_has_some_(const struct sim_req *r)
+{
+	return r->desc && weir_sim_stream_has_some_(r->desc, &r->sqe);
 }
 
 static int do_timer(const struct sim *s, const struct sim_desc *d, const struct io_uring_sqe *q)

@@ -26,6 +26,7 @@ struct sim_socket {
 	int domain;
 	struct sockaddr_storage addr;
 	socklen_t len; /* 0: not bound */
+	socklen_t told; /* of addr, in a queue: then it is the peer's */
 	bool connected, listens;
 	bool shut; /* for sending, by us */
 	bool refused; /* the peer is gone, and we know */
@@ -102,6 +103,8 @@ void weir_sim_file_fini_(struct sim_node *n);
 /* POLLIN, POLLOUT, POLLHUP as poll(2) has them. */
 unsigned weir_sim_stream_ready_(const struct sim_desc *d);
 bool weir_sim_stream_can_(struct sim *s, const struct sim_desc *d, const struct io_uring_sqe *sqe);
+/* True: a recv that waits for all its bytes, of which some are there. */
+bool weir_sim_stream_has_some_(const struct sim_desc *d, const struct io_uring_sqe *sqe);
 int weir_sim_stream_do_(struct sim *s, const struct sim_desc *d, const struct io_uring_sqe *sqe);
 int weir_sim_socket_(struct sim *s, int domain, int type);
 int weir_sim_bind_(struct sim *s, struct sim_node *n, const struct sockaddr *addr, socklen_t len);

@@ -17,7 +17,8 @@
 #define ROOM 65536u  /* bytes that a pipe holds, and some sockets; others four times that */
 #define NARROW 64u   /* at most, if it is to be small */
 #define FIRST 256u   /* bytes of memory, before more are needed */
-#define PORTS 49152u /* the first that a bind to port 0 may give */
+#define PORTS 49152u /* the first of those given to who asks for none */
+#define PORTS_END 65536u
 #define SOMAX 4096u
 
 static void *pointer(uint64_t addr)
@@ -89,6 +90,13 @@ static int stream_put(struct sim_stream *st, const char *from, size_t n)
 static bool can_get(const struct sim_stream *st)
 {
 	return st->len || st->no_writer || st->hushed;
+}
+
+/* Linux takes bytes out as they come, so there is room for all n; here they wait together. */
+static bool can_get_all(struct sim_stream *st, size_t n)
+{
+	st->room = st->room < n ? n : st->room;
+	return st->len >= n || st->no_writer || st->hushed;
 }
 
 static bool can_put(const struct sim_stream *st)
@@ -251,16 +259,28 @@ int weir_sim_socket_(struct sim *s, int domain, int type)
 	return fd;
 }
 
-static void choose_port(struct sim *s, struct sockaddr_storage *a)
+static socklen_t tcp_len(const struct sockaddr_storage *a)
+{
+	return a->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+}
+
+/* Gives a one of its own, if it has none.  False: there is none left. */
+static bool choose_port(struct sim *s, struct sockaddr_storage *a)
 {
 	uint16_t *p = &((struct sockaddr_in6 *)a)->sin6_port;
+	unsigned i;
 
 	if (a->ss_family == AF_INET)
 		p = &((struct sockaddr_in *)a)->sin_port;
 	if (a->ss_family == AF_UNIX || *p)
-		return;
-	s->port = s->port < PORTS ? PORTS : s->port;
-	*p = htons(s->port++);
+		return true;
+	for (i = PORTS; i < PORTS_END; i++) {
+		s->port = s->port < PORTS ? PORTS : s->port;
+		*p = htons(s->port++);
+		if (!bound_to(s, a, tcp_len(a)))
+			return true;
+	}
+	return false;
 }
 
 int weir_sim_bind_(struct sim *s, struct sim_node *n, const struct sockaddr *addr, socklen_t len)
@@ -272,21 +292,33 @@ int weir_sim_bind_(struct sim *s, struct sim_node *n, const struct sockaddr *add
 		return rc;
 	if (n->u.socket.len)
 		return -EINVAL;
-	choose_port(s, &a);
-	if (bound_to(s, &a, len))
+	if (!choose_port(s, &a) || bound_to(s, &a, len))
 		return -EADDRINUSE;
 	n->u.socket.addr = a;
 	n->u.socket.len = len;
 	return 0;
 }
 
+/* To a port of its own, and no address. */
+static int bind_any(struct sim *s, struct sim_node *n)
+{
+	struct sockaddr_storage a = { .ss_family = (sa_family_t)n->u.socket.domain };
+
+	return is_tcp(n) ? weir_sim_bind_(s, n, (struct sockaddr *)&a, tcp_len(&a)) : -EINVAL;
+}
+
 int weir_sim_listen_(struct sim *s, struct sim_node *n, int backlog)
 {
 	bool narrow = s->conf.trouble & WEIR_SIM_NARROW && sim_below(s, 2) && is_tcp(n);
 	unsigned most = narrow ? 0 : SOMAX;
+	int rc = 0;
 
-	if (n->u.socket.connected || !n->u.socket.len)
+	if (n->u.socket.connected)
 		return -EINVAL;
+	if (!n->u.socket.len)
+		rc = bind_any(s, n);
+	if (rc < 0)
+		return rc;
 	n->u.socket.listens = true;
 	n->u.socket.backlog = (unsigned)backlog; /* a negative one is the most */
 	if (n->u.socket.backlog > most)
@@ -323,6 +355,32 @@ static bool can_connect(const struct sim *s, const struct sim_desc *d,
 		(!is_tcp(n) && d->flags & O_NONBLOCK);
 }
 
+static void be_local(struct sockaddr_storage *a)
+{
+	if (a->ss_family == AF_INET)
+		((struct sockaddr_in *)a)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	else
+		((struct sockaddr_in6 *)a)->sin6_addr = in6addr_loopback;
+}
+
+/* Who connects by TCP has an address and a port, if he bound none.  Results: 0; -EADDRNOTAVAIL. */
+static int name_client(struct sim *s, struct sim_node *n)
+{
+	struct sim_socket *k = &n->u.socket;
+	struct sockaddr_storage a = k->addr;
+
+	if (!is_tcp(n))
+		return 0;
+	a.ss_family = (sa_family_t)k->domain;
+	if (is_any(&a))
+		be_local(&a);
+	if (!choose_port(s, &a))
+		return -EADDRNOTAVAIL;
+	k->addr = a;
+	k->len = tcp_len(&a);
+	return 0;
+}
+
 static int do_connect(struct sim *s, struct sim_node *n, const struct io_uring_sqe *q)
 {
 	struct sim_node *to = listener(s, n, q), *other;
@@ -342,7 +400,14 @@ static int do_connect(struct sim *s, struct sim_node *n, const struct io_uring_s
 	other = socket_new(s, n->u.socket.domain);
 	if (!other)
 		return -ENOMEM;
+	rc = name_client(s, n);
+	if (rc < 0) {
+		weir_sim_node_unref_(other);
+		return rc;
+	}
 	other->u.socket.addr = n->u.socket.addr; /* what accept tells of us */
+	other->u.socket.addr.ss_family = (sa_family_t)n->u.socket.domain;
+	other->u.socket.told = n->u.socket.len ? n->u.socket.len : sizeof a.ss_family;
 	join(n, other);
 	weir_list_append_(&to->u.socket.queue, &other->u.socket.in_queue);
 	to->u.socket.queued++;
@@ -364,11 +429,10 @@ static int do_accept(struct sim *s, struct sim_node *n, const struct io_uring_sq
 	weir_list_remove_(&other->u.socket.in_queue);
 	weir_list_init_(&other->u.socket.in_queue);
 	n->u.socket.queued--;
-	other->u.socket.addr.ss_family = (sa_family_t)n->u.socket.domain;
 	if (q->addr && len) {
-		size = *len < sizeof other->u.socket.addr ? *len : sizeof other->u.socket.addr;
+		size = *len < other->u.socket.told ? *len : other->u.socket.told;
 		memcpy(pointer(q->addr), &other->u.socket.addr, size);
-		*len = n->u.socket.len;
+		*len = other->u.socket.told;
 	}
 	weir_sim_node_unref_(other); /* the queue's */
 	return fd;
@@ -467,7 +531,9 @@ bool weir_sim_stream_can_(struct sim *s, const struct sim_desc *d, const struct 
 	switch (q->opcode) {
 	case IORING_OP_READ:
 	case IORING_OP_RECV:
-		return !q->len || wrong_way(d, q, O_WRONLY) || can_get(in(d));
+		if (!q->len || wrong_way(d, q, O_WRONLY))
+			return true;
+		return weir_sim_wants_all_(q) ? can_get_all(in(d), q->len) : can_get(in(d));
 	case IORING_OP_WRITE:
 	case IORING_OP_SEND:
 		return !q->len || wrong_way(d, q, O_RDONLY) || shut(d) || can_put(out(d));
@@ -590,6 +656,11 @@ int weir_sim_stream_do_(struct sim *s, const struct sim_desc *d, const struct io
 	default:
 		return -EINVAL;
 	}
+}
+
+bool weir_sim_stream_has_some_(const struct sim_desc *d, const struct io_uring_sqe *q)
+{
+	return d->node->kind == SIM_SOCKET && weir_sim_wants_all_(q) && in(d)->len;
 }
 
 /* ---- ends ---- */

@@ -202,6 +202,19 @@ static const struct script pairs[] = {
 	  .may = "(all|some) (all|some|EPIPE) 0", .steps = {
 		{ START, SEND, 1, 120000 }, { END, .on = 0 }, { START, SEND, 1, 120000 },
 		{ START, SHUTDOWN, 0, .flags = SHUT_RD } } },
+	{ "a recv of all waits for the rest", A_PAIR, .left = 1,
+	  .may = "(all|some) (all|some) (all|some) 0; 0 left", .steps = {
+		{ START, RECV, 0, 6, MSG_WAITALL }, { START, SEND, 1, 3 }, { END, .on = 1 },
+		{ START, SEND, 1, 3 }, { END, .on = 2 },
+		{ START, SHUTDOWN, 1, .flags = SHUT_WR } } },
+	{ "the peer closes while a recv of all waits", A_PAIR, .left = 1,
+	  .may = "some (all|some) 0; 0 left", .steps = {
+		{ START, RECV, 0, 6, MSG_WAITALL }, { START, SEND, 1, 3 }, { END, .on = 1 },
+		{ START, CLOSE, 1 } } },
+	{ "a recv of all is cancelled with some there", A_PAIR, .left = 1,
+	  .may = "(some|ECANCELED) (all|some); (0|all) left", .steps = {
+		{ START, RECV, 0, 6, MSG_WAITALL }, { START, SEND, 1, 3 }, { END, .on = 1 },
+		{ CANCEL, .on = 0 } } },
 	{ "two recvs, data for one", A_PAIR, .left = 1,
 	  .may = "(ECANCELED|all|some) (ECANCELED|all|some) (all|some); (0|some|all) left",
 	  .steps = {

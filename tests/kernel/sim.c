@@ -7,7 +7,9 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "weir.h"
@@ -271,6 +273,155 @@ START_TEST(shutdown_of_an_unconnected_tcp_socket_fails_yet_shuts_it)
 }
 END_TEST
 
+struct callers {
+	struct weir_frame co;
+	int domain, listener, caller, rc;
+	union {
+		struct sockaddr sa;
+		struct sockaddr_storage any;
+		struct sockaddr_in in;
+		struct sockaddr_un un;
+		char bytes[sizeof(struct sockaddr_storage)];
+	} at, from;
+	socklen_t at_len, len;
+};
+
+/* What accept tells of one who has bound nothing. */
+static WEIR_CO(callers, self, op)
+{
+	memset(&self->from, 0xee, sizeof self->from);
+	self->len = sizeof self->from;
+	WEIR_TRY(self->listener, out, weir_socket(op, self->domain, SOCK_STREAM, 0));
+	WEIR_TRY(self->rc, out, weir_bind(op, self->listener, &self->at.sa, self->at_len));
+	WEIR_TRY(self->rc, out, weir_listen(op, self->listener, 1));
+	WEIR_TRY(self->caller, out, weir_socket(op, self->domain, SOCK_STREAM, 0));
+	WEIR_TRY(self->rc, out, weir_connect(op, self->caller, &self->at.sa, self->at_len));
+	WEIR_TRY(self->rc, out, weir_accept(op, self->listener, &self->from.sa, &self->len, 0));
+	if (self->domain == AF_UNIX) {
+		ck_assert_uint_eq(self->len, sizeof(sa_family_t));
+	} else {
+		ck_assert_uint_eq(self->len, sizeof self->from.in);
+		ck_assert_uint_eq(self->from.in.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+		ck_assert_uint_ne(self->from.in.sin_port, 0);
+		ck_assert_uint_ne(self->from.in.sin_port, self->at.in.sin_port);
+	}
+	ck_assert_int_eq(self->from.sa.sa_family, self->domain);
+	ck_assert_int_eq(self->from.bytes[self->len], (char)0xee);
+	WEIR_AWAIT(self->rc, weir_close(op, self->rc));
+	WEIR_AWAIT(self->rc, weir_close(op, self->caller));
+	WEIR_AWAIT(self->rc, weir_close(op, self->listener));
+out:
+	WEIR_RETURN(self->rc);
+}
+WEIR_END
+
+static struct weir_loop *linux_loop(void)
+{
+	return test_loop_conf(&(struct weir_loop_conf){ .ops = 16 });
+}
+
+START_TEST(who_connects_by_tcp_has_a_port_though_he_bound_none)
+{
+	const struct sockaddr_in at = { .sin_family = AF_INET,
+					.sin_port = htons((uint16_t)(20000 + getpid() % 10000)),
+					.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct weir_loop *loop;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		loop = i ? sim_loop(1, 0) : linux_loop();
+		ck_assert_int_eq(weir_run(loop, callers, .domain = AF_INET, .at.in = at,
+					  .at_len = sizeof at), 0);
+		test_loop_free(loop);
+	}
+}
+END_TEST
+
+START_TEST(who_connects_without_a_name_has_none)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	struct weir_loop *loop;
+	int i;
+
+	snprintf(at.sun_path + 1, sizeof at.sun_path - 1, "weir-sim-%d", getpid());
+	for (i = 0; i < 2; i++) {
+		loop = i ? sim_loop(1, 0) : linux_loop();
+		ck_assert_int_eq(weir_run(loop, callers, .domain = AF_UNIX, .at.un = at,
+					  .at_len = sizeof at), 0);
+		test_loop_free(loop);
+	}
+}
+END_TEST
+
+struct unbound { struct weir_frame co; int fd, rc[2]; };
+
+static WEIR_CO(unbound, self, op)
+{
+	WEIR_TRY(self->fd, out, weir_socket(op, AF_INET, SOCK_STREAM, 0));
+	WEIR_AWAIT(self->rc[0], weir_listen(op, self->fd, 1));
+	WEIR_AWAIT(self->rc[1], weir_close(op, self->fd));
+	WEIR_TRY(self->fd, out, weir_socket(op, AF_UNIX, SOCK_STREAM, 0));
+	WEIR_AWAIT(self->rc[1], weir_listen(op, self->fd, 1));
+	ck_assert_int_eq(self->rc[1], -EINVAL);
+	WEIR_AWAIT(self->rc[1], weir_close(op, self->fd));
+	WEIR_RETURN(self->rc[0]);
+out:
+	WEIR_RETURN(self->fd);
+}
+WEIR_END
+
+START_TEST(a_tcp_socket_listens_though_it_is_not_bound)
+{
+	struct weir_loop *real = linux_loop(), *loop = sim_loop(1, 0);
+
+	ck_assert_int_eq(weir_run(real, unbound), 0);
+	ck_assert_int_eq(weir_run(loop, unbound), 0);
+	test_loop_free(real);
+	test_loop_free(loop);
+}
+END_TEST
+
+struct caller { struct weir_frame co; int fd, rc; const struct sockaddr_in *to; };
+
+static WEIR_CO(caller, self, op)
+{
+	WEIR_AWAIT(self->rc, weir_connect(op, self->fd, (const struct sockaddr *)self->to,
+					  sizeof *self->to));
+	WEIR_RETURN(self->rc);
+}
+WEIR_END
+
+static int connects(int type, const struct sockaddr_in *to)
+{
+	struct weir_loop *loop = sim_loop(1, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | type, 0), rc;
+
+	ck_assert_int_ge(fd, 0);
+	rc = weir_run(loop, caller, .fd = fd, .to = to);
+	close(fd);
+	test_loop_free(loop);
+	return rc;
+}
+
+/* On Linux weir_connect() waits, and so does it on a descriptor of Linux's. */
+START_TEST(a_connect_of_a_socket_of_linux_that_does_not_block_is_waited_for)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof at;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, len), 0);
+	ck_assert_int_eq(listen(fd, 4), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	ck_assert_int_eq(connects(0, &at), 0);
+	ck_assert_int_eq(connects(SOCK_NONBLOCK, &at), 0);
+	close(fd);
+	ck_assert_int_eq(connects(0, &at), -ECONNREFUSED);
+	ck_assert_int_eq(connects(SOCK_NONBLOCK, &at), -ECONNREFUSED);
+}
+END_TEST
+
 /* ---- descriptors that are closed while an operation is under way on them ---- */
 
 struct waits { struct weir_frame co; int fd, *rc; char *buf; };
@@ -446,6 +597,9 @@ TESTS("sim", bytes_arrive_whole_and_in_order_whatever_the_seed, the_same_seed_is
       a_test_makes_no_file_below_a_file, a_directory_is_renamed_with_all_that_is_below_it,
       a_name_that_finds_no_memory_leaves_the_old_one,
       shutdown_of_an_unconnected_tcp_socket_fails_yet_shuts_it,
+      who_connects_by_tcp_has_a_port_though_he_bound_none, who_connects_without_a_name_has_none,
+      a_tcp_socket_listens_though_it_is_not_bound,
+      a_connect_of_a_socket_of_linux_that_does_not_block_is_waited_for,
       an_operation_keeps_to_what_its_descriptor_was_when_it_began,
       an_operation_whose_descriptor_is_gone_can_be_cancelled,
       a_number_that_the_program_has_closed_is_given_again,
