@@ -442,6 +442,55 @@ START_TEST(an_accept_fails_as_it_may)
 }
 END_TEST
 
+struct crowd { struct weir_frame co; int fd[3], rc; struct sockaddr_storage at; };
+
+/* A backlog with one place, and two who want it; the second waits until he is called off. */
+static WEIR_CO(crowd, self, op)
+{
+	for (self->rc = 0; self->rc < 3; self->rc++)
+		WEIR_AWAIT(self->fd[self->rc], weir_socket(op, AF_UNIX, SOCK_STREAM, 0));
+	WEIR_AWAIT(self->rc, weir_bind(op, self->fd[0], (struct sockaddr *)&self->at, 10));
+	WEIR_AWAIT(self->rc, weir_listen(op, self->fd[0], 0));
+	WEIR_AWAIT(self->rc, weir_connect(op, self->fd[1], (struct sockaddr *)&self->at, 10));
+	ck_assert_int_eq(self->rc, 0);
+	WEIR_AWAIT(self->rc, weir_connect(op, self->fd[2], (struct sockaddr *)&self->at, 10));
+	ck_assert_int_eq(self->rc, -ECANCELED);
+	for (self->rc = 0; self->rc < 3; self->rc++)
+		WEIR_AWAIT(self->fd[self->rc], weir_close(op, self->fd[self->rc]));
+}
+WEIR_END
+
+static unsigned misses;
+
+/* There is never a place, so this cancel is not too late. */
+static void count_misses(void *arg, const char *text)
+{
+	(void)arg;
+	misses += strstr(text, " cancel = -2") != NULL;
+}
+
+/* As of Linux's, when it is about to try the connect once more. */
+START_TEST(a_cancel_misses_a_connect_now_and_then)
+{
+	struct weir_sim_conf conf = { .trace = count_misses };
+	unsigned once = 0, often = 0;
+
+	for (conf.seed = 0; conf.seed < 100; conf.seed++) {
+		loop = test_loop_conf(&(struct weir_loop_conf){ .ops = 64, .sim = &conf });
+		misses = 0;
+		go(crowd, .at.ss_family = AF_UNIX);
+		turn(30);
+		weir_group_cancel(weir_loop_group(loop), 0);
+		ck_assert_int_eq(weir_loop_run(loop), 0);
+		once += misses == 1;
+		often += misses > 1;
+		test_loop_free(loop);
+	}
+	ck_assert_uint_gt(once, 0);
+	ck_assert_uint_gt(often, 0);
+}
+END_TEST
+
 /* ---- the trace ---- */
 
 static void write_down(void *arg, const char *text)
@@ -846,7 +895,7 @@ TESTS("sim_kernel", a_buffer_in_flight_holds_rubbish, a_buffer_that_changes_in_f
       a_buffer_that_does_not_change_is_not_reported, what_is_late_is_so_by_no_more_than_it_says,
       what_is_taken_has_ended_but_for_what_the_loop_itself_waits_for,
       every_trouble_happens_and_is_survived, errors_are_those_of_the_call,
-      an_accept_fails_as_it_may,
+      an_accept_fails_as_it_may, a_cancel_misses_a_connect_now_and_then,
       the_trace_names_what_was_done_and_is_the_same_again,
       jobs_are_steps_and_may_be_cancelled_before_they_begin_or_when_they_have,
       workers_may_be_shared_and_end_their_jobs_in_any_order,

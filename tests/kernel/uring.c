@@ -529,6 +529,56 @@ START_TEST(a_stale_completion_ends_no_op)
 }
 END_TEST
 
+#define MISSES		300	/* more than are followed by another try, */
+#define TRIES		100	/* ... and fewer: the simulation misses that often */
+
+/* Cancels that find nothing, each as if it had been one of op. */
+static void miss(struct uring *u, const struct weir_op *op)
+{
+	uint32_t slot = op->u.kernel.slot;
+	struct io_uring_sqe *sqe;
+	int i;
+
+	for (i = 0; i < MISSES; i++) {
+		sqe = io_uring_get_sqe(&u->ring);
+		io_uring_prep_cancel64(sqe, UINT64_MAX, 0);
+		sqe->user_data = (uint64_t)u->slots[slot].generation << 32 | slot | 1u << 31;
+	}
+	ck_assert_int_ge(io_uring_submit(&u->ring), MISSES);
+	weir_uring_reap_(u);
+}
+
+/* It may be one that no cancel finds while it runs. */
+START_TEST(a_cancel_that_misses_its_op_is_tried_again_but_not_for_ever)
+{
+	static const struct weir_op_def read_def = {
+		.name = "read", .complete = nothing_ended, .opcode = IORING_OP_READ,
+	};
+	struct weir_op op = { .def = &read_def, .res = 1 };
+	struct weir_backend *be;
+	struct uring *u;
+	char byte;
+
+	begin();
+	ck_assert_int_eq(weir_uring_new_(&be, &weir_linux_, NULL, 1024, 512), 0);
+	u = uring_of(be);
+	op.u.kernel.fd = pipe_fds[0];
+	op.u.kernel.addr = (uintptr_t)&byte;
+	op.u.kernel.len = 1;
+	ck_assert(!be->ops->submit(be, &op));
+	ck_assert_int_eq(be->ops->turn(be, false), 0);
+	miss(u, &op);
+	ck_assert_int_eq(op.res, 1);
+	ck_assert_uint_gt(io_uring_sq_ready(&u->ring), TRIES);
+	ck_assert_uint_lt(io_uring_sq_ready(&u->ring), MISSES);
+	while (op.res == 1)	/* one of the tries finds it */
+		ck_assert_int_eq(be->ops->turn(be, true), 0);
+	ck_assert_int_eq(op.res, -ECANCELED);
+	be->ops->free(be);
+	end();
+}
+END_TEST
+
 /* ---- signals ---- */
 
 static atomic_uint signals;
@@ -699,6 +749,7 @@ TESTS("uring", a_close_goes_with_what_is_submitted,
       ops_and_cancels_at_random_all_end,
       ops_that_a_thread_of_the_kernels_runs_end_one_way_or_the_other,
       completions_of_no_op_are_counted_and_do_no_harm, a_stale_completion_ends_no_op,
+      a_cancel_that_misses_its_op_is_tried_again_but_not_for_ever,
       signals_disturb_no_op,
       no_descriptor_of_a_loops_is_there_after_exec,
       a_forked_child_does_not_have_the_memory_of_the_ring,
