@@ -111,16 +111,47 @@ static bool try_place(const char *name, int (*scenario)(void))
 	}
 }
 
+#define SCENARIO_TEXT_(scenario)	#scenario,
+static const char *const scenario_names[] = { SCENARIOS(SCENARIO_TEXT_) };
+
+static bool is_scenario(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof scenario_names / sizeof *scenario_names; i++)
+		if (strcmp(scenario_names[i], name) == 0)
+			return true;
+	return false;
+}
+
+static void read_asked(const char *asked, char which[32])
+{
+	char how[8];
+
+	ck_assert_msg(sscanf(asked, "%31s %u %u %7s", which, &fault.nth, &fault.choice, how) == 4 &&
+		      (strcmp(how, "on") == 0 || strcmp(how, "once") == 0),
+		      "FAULT=\"%s\" is not: scenario, place, error, on or once", asked);
+	ck_assert_msg(is_scenario(which), "FAULT=\"%s\": there is no scenario %s", asked, which);
+	fault.on = strcmp(how, "on") == 0;
+}
+
+/* What is asked for and does not happen would look as if it had gone well. */
 static bool replay(const char *name, int (*scenario)(void))
 {
-	const char *asked = getenv("FAULT");
-	char which[32], how[8];
+	const char *asked = getenv("FAULT"), *one = getenv("CK_RUN_CASE");
+	char which[32];
 
-	if (!asked || sscanf(asked, "%31s %u %u %7s", which, &fault.nth, &fault.choice, how) != 4)
+	if (!asked)
 		return false;
-	fault.on = strcmp(how, "on") == 0;
-	if (strcmp(which, name) == 0)
-		run(name, scenario);
+	read_asked(asked, which);
+	if (strcmp(which, name) != 0) {
+		ck_assert_msg(!one, "FAULT=\"%s\" is not for CK_RUN_CASE=%s", asked, one);
+		return true;
+	}
+	run(name, scenario);
+	ck_assert_msg(fault.hits || !fault.nth, "FAULT=\"%s\": %s has %u places, and %s", asked,
+		      name, fault.places, fault.no_such_choice ? "that has fewer errors"
+							       : "that is none of them");
 	return true;
 }
 
