@@ -256,6 +256,14 @@ bool weir_describe_(char *buf, size_t size, const struct weir_op *op)
 
 /* ---- tasks ---- */
 
+/* Not one that is in its first step, as far as the kit keeps who runs. */
+bool weir_task_is_new_(const struct weir_task *t)
+{
+	const struct weir_frame *root = (const struct weir_frame *)(const void *)(t + 1);
+
+	return !root->at && t->ctx->loop->running != t;
+}
+
 /* One that is neither waiting nor over is about to run, or is the one that asks. */
 const char *weir_task_state_(const struct weir_task *t)
 {
@@ -265,7 +273,7 @@ const char *weir_task_state_(const struct weir_task *t)
 	case WEIR_OP_DONE_:
 		return "is ready after: ";
 	default:
-		return t->leaf->at ? "runs" : "is new";
+		return weir_task_is_new_(t) ? "is new" : "runs";
 	}
 }
 

@@ -33,6 +33,7 @@ void weir_object_(char *buf, size_t size, const struct weir_op *op);
 bool weir_describe_(char *buf, size_t size, const struct weir_op *op);
 
 /* "waits for: ", "is ready after: ", "runs"... */
+bool weir_task_is_new_(const struct weir_task *t);
 const char *weir_task_state_(const struct weir_task *t);
 /* "recv", "" if it waits for nothing */
 const char *weir_task_op_name_(const struct weir_task *t);

@@ -149,7 +149,7 @@ static const char *state(const struct weir_task *t)
 	case WEIR_OP_DONE_:
 		return "ready";
 	default:
-		return t->leaf->at ? "runs" : "new";
+		return weir_task_is_new_(t) ? "new" : "runs";
 	}
 }
 

@@ -199,13 +199,13 @@ static bool work_left(struct weir_loop *loop)
 
 /* When the next timer is to wake the loop.  A crowd of them would do so one by one: it waits a
  * moment for others, as Linux lets a process that polls (prctl(2), PR_SET_TIMERSLACK).  A virtual
- * clock is exact. */
+ * or simulated clock is exact. */
 static uint64_t next_timer(struct weir_loop *loop)
 {
 	uint64_t due = weir_wheel_next_(&loop->wheel);
 	uint64_t moment = loop->now + WEIR_TIMER_SLACK;
 
-	if (due >= moment || loop->wheel.count < WEIR_TIMER_CROWD || loop->conf.virtual_clock)
+	if (due >= moment || loop->wheel.count < WEIR_TIMER_CROWD || loop->be->ops->advance)
 		return due;
 	return moment;
 }

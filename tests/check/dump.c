@@ -243,6 +243,32 @@ START_TEST(a_task_may_ask_for_the_dump_itself)
 }
 END_TEST
 
+struct dumps_first { struct weir_frame co; };
+
+static WEIR_CO(dumps_first, self, op)
+{
+	dump();
+}
+WEIR_END
+
+struct calls_one { struct weir_frame co; struct dumps_first child; int rc; };
+
+static WEIR_CO(calls_one, self, op)
+{
+	WEIR_CALL(self->rc, self->child, dumps_first);
+	WEIR_RETURN(self->rc);
+}
+WEIR_END
+
+START_TEST(a_task_runs_in_the_first_step_of_what_it_calls)
+{
+	begin();
+	ck_assert_int_eq(weir_run(loop, calls_one), 0);
+	ck_assert_ptr_nonnull(strstr(said, "task 1 in the group of its loop runs\n  #0 (has not"));
+	end();
+}
+END_TEST
+
 struct talks { struct weir_frame co; int rc; };
 
 #define X10(x)	x + x + x + x + x + x + x + x + x + x
@@ -283,6 +309,6 @@ TESTS("dump",
       a_task_that_has_not_begun_and_one_that_is_ready_are_told_apart,
       the_arms_of_a_select_are_listed,
       tasks_under_a_shield_are_not_forgotten,
-      a_task_may_ask_for_the_dump_itself,
+      a_task_may_ask_for_the_dump_itself, a_task_runs_in_the_first_step_of_what_it_calls,
       a_line_that_is_too_long_is_cut,
       a_dump_that_nobody_can_read_does_no_harm)

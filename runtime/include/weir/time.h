@@ -17,7 +17,8 @@ extern "C" {
 #endif
 
 /* A loop with so many timers, or more, that sleeps when one is due soon sleeps for so long: those
- * due meanwhile wake it once, not one by one.  They still end in their order. */
+ * due meanwhile wake it once, not one by one.  They still end in their order.  A clock that is
+ * virtual or simulated is exact. */
 #define WEIR_TIMER_CROWD	1024
 #define WEIR_TIMER_SLACK	(50 * WEIR_US)
 
