@@ -356,7 +356,7 @@ START_TEST(a_deadline_that_the_host_sets_wakes_it)
 	weir_ctx_init_timeout(&ctx, weir_loop_ctx(loop), WEIR_MS);
 	while (!weir_ctx_err(&ctx))
 		ck_assert(host_round(-1));
-	ck_assert_uint_eq(settle(), 0);
+	ck_assert_uint_le(settle(), 1);		/* a turn may see it before the timer says so */
 	weir_ctx_fini(&ctx);
 	end();
 }
