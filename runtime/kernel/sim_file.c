@@ -260,6 +260,16 @@ static int do_rmdir(const struct sim *s, const struct place *p)
 	return 0;
 }
 
+/* Why there is no file at the place; 0: there is one. */
+static int no_file(const struct place *p)
+{
+	if (!p->node)
+		return -ENOENT;
+	if (is_dir(p->node))
+		return -EISDIR;
+	return p->slash ? -ENOTDIR : 0;
+}
+
 static int do_unlink(const struct sim *s, int dirfd, const char *path, int flags)
 {
 	struct place p;
@@ -271,14 +281,10 @@ static int do_unlink(const struct sim *s, int dirfd, const char *path, int flags
 		return do_rmdir(s, &p);
 	if (p.last != PLAIN)
 		return -EISDIR;
-	if (!p.node)
-		return -ENOENT;
-	if (is_dir(p.node))
-		return -EISDIR;
-	if (p.slash)
-		return -ENOTDIR;
-	unlink_node(p.node);
-	return 0;
+	rc = no_file(&p);
+	if (rc == 0)
+		unlink_node(p.node);
+	return rc;
 }
 
 /* What stands against it, in the order in which Linux looks. */
@@ -539,14 +545,10 @@ int weir_sim_content_(const struct sim *s, const char *path, void *buf, size_t s
 	int rc = resolve(s, AT_FDCWD, path, &p);
 	size_t n;
 
+	if (rc == 0)
+		rc = no_file(&p);
 	if (rc < 0)
 		return rc;
-	if (!p.node)
-		return -ENOENT;
-	if (is_dir(p.node))
-		return -EISDIR;
-	if (p.slash)
-		return -ENOTDIR;
 	n = p.node->u.file.len < size ? p.node->u.file.len : size;
 	if (n)
 		memcpy(buf, p.node->u.file.data, n);
