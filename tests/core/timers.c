@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 
 #include "core/loop.h"
+#include "core/loop.h"
 #include "harness.h"
 #include "kit.h"
 
@@ -375,6 +376,35 @@ START_TEST(what_is_due_sooner_than_a_sleep_is_worth_is_waited_for_awake)
 }
 END_TEST
 
+struct hears { struct weir_frame co; bool often; };
+
+static WEIR_CO(hears, self, op)
+{
+	int rc;
+
+	if (self->often)		/* as if messages came as fast as can be */
+		loop->gap = 0;
+	loop->heard = loop->now;
+	WEIR_AWAIT(rc, weir_sleep(op, WEIR_MS));
+	WEIR_RETURN(rc);
+}
+WEIR_END
+
+/* Of turns there is the one in which the task begins to sleep, and the one that sleeps. */
+START_TEST(a_loop_stays_up_for_messages_that_come_in_quick_succession)
+{
+	begin_real(0);
+	loop->gap = WEIR_S;
+	ck_assert_int_eq(weir_run(loop, hears), 0);
+	ck_assert_uint_le(stats().turns, 3);	/* and perhaps one for nothing */
+	test_loop_free(loop);
+	begin_real(0);
+	ck_assert_int_eq(weir_run(loop, hears, .often = true), 0);
+	ck_assert(stats().turns > 2 || stats().wakeups == 0);	/* none: it was late at once */
+	test_loop_free(loop);
+}
+END_TEST
+
 #define CTXS	1000
 
 START_TEST(the_timer_is_set_for_the_earliest_time_only)
@@ -546,6 +576,7 @@ TESTS("timers",
       a_virtual_clock_stands_still_while_a_kernel_op_is_in_flight,
       a_sleep_on_the_real_clock_costs_one_wakeup_and_one_setting_of_the_timer,
       what_is_due_sooner_than_a_sleep_is_worth_is_waited_for_awake,
+      a_loop_stays_up_for_messages_that_come_in_quick_succession,
       the_timer_is_set_for_the_earliest_time_only,
       a_crowd_of_timers_wakes_the_loop_now_and_then_and_not_one_by_one,
       a_crowd_of_timers_is_exact_on_a_virtual_clock,
