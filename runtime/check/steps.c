@@ -18,6 +18,7 @@
 
 #include "check/notes.h"
 #include "check/tell.h"
+#include "weir/check.h"
 
 /* ---- steps ---- */
 
@@ -195,8 +196,15 @@ static void stop_listening(struct weir_loop *loop, int sig)
 void weir_kit_asked_(struct weir_loop *loop)
 {
 	struct weir_sink s = { loop, loop->conf.report ? -1 : STDERR_FILENO, 0 };
+	int rc;
 
 	__atomic_store_n(&loop->asked, false, __ATOMIC_RELAXED);
+	if (loop->conf.dump_json) {
+		rc = weir_dump_json(loop, STDERR_FILENO);
+		if (rc < 0)
+			weir_report_(loop, "weir: no dump to stderr: %s", strerror(-rc));
+		return;
+	}
 	weir_say_(&s, "weir: %llu tasks", (unsigned long long)loop->stats.tasks);
 	weir_tell_tasks_(&s);
 }

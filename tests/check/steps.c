@@ -125,6 +125,16 @@ static WEIR_CO(raises, self, op)
 }
 WEIR_END
 
+/* Reads fd up to `end`. */
+static void read_until(int fd, char *buf, size_t size, char end)
+{
+	size_t n = 0;
+
+	while (n < size - 1 && read(fd, buf + n, 1) == 1 && buf[n] != end)
+		n++;
+	buf[n] = '\0';
+}
+
 START_TEST(a_signal_has_all_tasks_told)
 {
 	int fds[2], err = dup(STDERR_FILENO);
@@ -143,6 +153,41 @@ START_TEST(a_signal_has_all_tasks_told)
 	close(err);
 	close(fds[0]);
 	close(fds[1]);
+}
+END_TEST
+
+START_TEST(a_signal_has_all_tasks_told_as_json)
+{
+	int fds[2], err = dup(STDERR_FILENO);
+	char said[1024] = "";
+
+	ck_assert_int_eq(pipe(fds), 0);
+	dup2(fds[1], STDERR_FILENO);
+	begin(&(struct weir_loop_conf){ .dump_signal = SIGUSR1, .dump_json = true });
+	ck_assert_int_eq(weir_run(loop, raises), 0);
+	test_loop_free(loop);
+	dup2(err, STDERR_FILENO);
+	close(err);
+	close(fds[1]);
+	read_until(fds[0], said, sizeof said, '\n');	/* that a step runs */
+	read_until(fds[0], said, sizeof said, ']');
+	ck_assert_msg(strstr(said, "{\"now\":") == said, "%s", said);
+	ck_assert_msg(strstr(said, "\"func\":\"raises\""), "%s", said);
+	close(fds[0]);
+}
+END_TEST
+
+START_TEST(a_dump_that_cannot_be_written_is_told)
+{
+	int err = dup(STDERR_FILENO);
+
+	begin(&(struct weir_loop_conf){ .dump_signal = SIGUSR1, .dump_json = true });
+	close(STDERR_FILENO);
+	ck_assert_int_eq(weir_run(loop, raises), 0);
+	dup2(err, STDERR_FILENO);
+	close(err);
+	ck_said("weir: no dump to stderr: Bad file descriptor");
+	test_loop_free(loop);
 }
 END_TEST
 
@@ -186,16 +231,6 @@ static WEIR_CO(hangs, self, op)
 }
 WEIR_END
 
-/* Reads fd up to `end`. */
-static void read_until(int fd, char *buf, size_t size, char end)
-{
-	size_t n = 0;
-
-	while (n < size - 1 && read(fd, buf + n, 1) == 1 && buf[n] != end)
-		n++;
-	buf[n] = '\0';
-}
-
 START_TEST(of_a_step_that_never_ends_the_signal_tells_the_await)
 {
 	int out[2], err[2], status;
@@ -232,7 +267,8 @@ TESTS("steps",
       a_first_step_is_told_with_who_spawned_it,
       a_first_step_of_a_task_that_nobody_wrote_down_is_told_too,
       a_step_below_the_limit_is_not_told,
-      a_signal_has_all_tasks_told,
+      a_signal_has_all_tasks_told, a_signal_has_all_tasks_told_as_json,
+      a_dump_that_cannot_be_written_is_told,
       the_handler_is_the_programs_again_after_the_last_loop,
       a_signal_that_cannot_be_caught_is_einval,
       of_a_step_that_never_ends_the_signal_tells_the_await)

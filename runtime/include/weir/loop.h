@@ -51,6 +51,7 @@ struct weir_loop_conf {		/* zero is the default, everywhere */
 	 * once a line to stderr if a task runs, for it may never end.  Its handler is weir's until
 	 * the loop is freed.  0: none. */
 	int dump_signal;
+	bool dump_json;		/* that signal has weir_dump_json() to stderr instead */
 	/* Receives what the loop has to tell, deadlocks and leaks: a line a call, without the
 	 * newline.  NULL: nothing is told. */
 	void (*report)(void *arg, const char *text);
