@@ -194,7 +194,7 @@ KERNELS ?= 3
 seeds: all tests	## the tests of the rooms above the kernel, on KERNELS simulated ones
 	@BUILD='$B' CK_TIMEOUT_MULTIPLIER=5 tests/seeds $(KERNELS) $(TESTS:%.c=$B/%)
 
-flakes: all tests	## the test programs RUNS times on one core, then RUNS times on busy ones
+flakes: all tests	## the test programs RUNS times on one core, two at a time, then RUNS times on busy ones
 	@BUILD='$B' tests/flakes $(or $(RUNS),100) $(if $(CHECK),-k '$(CHECK)') $(TESTS:%.c=$B/%)
 
 FUZZ    ?= $(patsubst tests/fuzz/%.c,%,$(filter tests/fuzz/%,$(TESTS)))
