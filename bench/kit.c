@@ -29,10 +29,8 @@ void check(bool it_holds, const char *what)
 	exit(1);
 }
 
-int must(int rc, const char *what)
+void must_fail(int rc, const char *what)
 {
-	if (rc >= 0)
-		return rc;
 	fprintf(stderr, "%s: %s: %s\n", program, what, strerror(-rc));
 	exit(1);
 }
