@@ -508,6 +508,7 @@ START_TEST(who_waits_for_room_is_let_go_before_the_group_is)
 	begin_group(NULL);
 	ck_assert_int_eq(weir_group_limit(&group, 0), 0);
 	ck_assert_int_eq(weir_go(own, spawns, .n = 1, .error = &error), 0);
+	weir_loop_dispatch(loop);
 	ck_assert_int_eq(weir_go(own, ends_it), 0);
 	ck_assert_int_eq(weir_loop_run(loop), 0);
 	ck_assert_int_eq(error, -ECANCELED);
@@ -516,6 +517,7 @@ START_TEST(who_waits_for_room_is_let_go_before_the_group_is)
 	weir_group_init(&group, weir_loop_ctx(loop), NULL);
 	ck_assert_int_eq(weir_group_limit(&group, 0), 0);
 	ck_assert_int_eq(weir_go(own, spawns, .n = 1, .error = &error), 0);
+	weir_loop_dispatch(loop);
 	ck_assert_int_eq(wait_for(&group), 0);	/* as in Go, does not count those */
 	ck_assert_int_eq(weir_loop_run(loop), 0);
 	ck_assert_int_eq(error, -ECANCELED);
