@@ -152,7 +152,8 @@ static inline void weir_task_resume_(struct weir_task *t)
 /* weir_op_done_() for the rooms inside. */
 static inline void weir_op_end_(struct weir_op *op, int res)
 {
-	if (__builtin_expect(op->state != WEIR_OP_WAITS_ || op->flags & WEIR_OP_ARM_, 0)) {
+	if (__builtin_expect(op->state != WEIR_OP_WAITS_ ||
+			     op->flags & (WEIR_OP_ARM_ | WEIR_OP_CANCELLED_), 0)) {
 		weir_op_done_(op, res);
 		return;
 	}

@@ -158,6 +158,7 @@ void weir_op_done_(struct weir_op *op, int res)
 
 		choice->def->arm_done(choice, op);
 	} else {
+		op->flags &= (uint8_t)~WEIR_OP_CANCELLED_;
 		weir_ready_(weir_op_task(op));
 	}
 }

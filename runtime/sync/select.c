@@ -168,10 +168,11 @@ static void revoke(struct weir_op *op, int err)
 
 static void end(struct weir_op *op)
 {
+	bool cancelled = op->flags & WEIR_OP_CANCELLED_;
 	int err = op->u.choice.err;
 
 	weir_op_done_(op, outcome(&op->u.choice));
-	if (op->flags & WEIR_OP_CANCELLED_ && op->res >= 0)
+	if (cancelled && op->res >= 0)
 		revoke(op, err);
 }
 

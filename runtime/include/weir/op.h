@@ -151,10 +151,10 @@ struct weir_job_args {
 struct weir_op {
 	const struct weir_op_def *def;
 	int res;
-	uint8_t state;
 	uint8_t flags;
-	uint8_t budget;		/* a task's own op: awaits left before others must run */
 	uint8_t class_;		/* a task's own op: the size of its block */
+	uint8_t state;		/* set together at each resume ... */
+	uint8_t budget;		/* ... a task's own op: awaits left before others must run */
 	union {
 		struct weir_wait wait;
 		struct weir_kernel_args kernel;

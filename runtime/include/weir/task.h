@@ -143,7 +143,6 @@ static inline bool weir_await_(struct weir_task *t, struct weir_op *op)
 		op->res = t->ctx->err;
 	} else if (!def->attempt || !def->attempt(op)) {
 		op->state = WEIR_OP_WAITS_;
-		op->flags &= (uint8_t)~WEIR_OP_CANCELLED_;
 		if (!def->park(op))
 			return false;
 		op->state = WEIR_OP_IDLE_;
