@@ -258,6 +258,7 @@ static bool wait_cancel(struct weir_op *op)
 
 const struct weir_op_def weir_ctx_wait_def_ = {
 	.name = "ctx wait", .attempt = wait_attempt, .park = wait_park, .cancel = wait_cancel,
+	.glance = WEIR_GLANCE_CTX_,
 };
 
 /* ---- scopes ---- */

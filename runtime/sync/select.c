@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/loop.h"
+#include "weir/chan.h"
 #include "weir/select.h"
 
 #define NO_WINNER	(-1)
@@ -38,12 +39,32 @@ static inline bool arms_wrong(struct weir_op *op)
 		op->flags & (WEIR_OP_ARM_ | WEIR_OP_NOTED_)) && look_at_arms(op);
 }
 
+/* False: an attempt would not end the arm.  An attempt is a call through a pointer, which in random
+ * order no processor foresees, and nearly all arms are of these kinds.  Of a channel that is
+ * closed, or watched by the kit, the attempt knows best. */
+static inline bool may_end(const struct weir_op *arm)
+{
+	const struct weir_ctx *ctx = arm->u.wait.obj;
+	const struct weir_chan *ch = arm->u.wait.obj;
+
+	switch (arm->def->glance) {
+	case WEIR_GLANCE_CTX_:
+		return ctx->err;
+	case WEIR_GLANCE_SEND_:
+		return ch && (ch->room || !ch->quick || !weir_list_empty_(&ch->receivers));
+	case WEIR_GLANCE_RECV_:
+		return ch && (ch->len || !ch->quick || ch->offers);
+	default:
+		return arm->def->attempt;
+	}
+}
+
 static inline bool try_arm(struct weir_op *op, unsigned i)
 {
 	struct weir_arm *a = &op->u.choice.arms[i];
 
 	a->task = weir_container_of(op, struct weir_task, op);
-	if (!a->op.def->attempt || !a->op.def->attempt(&a->op)) {
+	if (!a->op.def->attempt(&a->op)) {
 		a->op.res = -ECANCELED;
 		return false;
 	}
@@ -59,7 +80,7 @@ static bool ordered_attempt(struct weir_op *op)
 	if (arms_wrong(op))
 		return true;
 	for (i = 0; i < op->u.choice.n; i++)
-		if (try_arm(op, i))
+		if (may_end(arm_op(&op->u.choice, i)) && try_arm(op, i))
 			return true;
 	return false;
 }
@@ -74,38 +95,42 @@ static unsigned draw(uint64_t *bits, unsigned n)
 	return i;
 }
 
-#define FOUR(n)		n, n + 1, n + 2, n + 3
-#define SIXTEEN(n)	FOUR(n), FOUR(n + 4), FOUR(n + 8), FOUR(n + 12)
-static const unsigned char in_order[WEIR_SELECT_MAX] = {
-	SIXTEEN(0), SIXTEEN(16), SIXTEEN(32), SIXTEEN(48)
-};
-
 #define DRAWS	8	/* for one set of bits: less than 48 of them are taken, of 64 */
 
-/* Draws the arms in random order, one at a time, as many as it takes: the last takes the place of
- * the one drawn. */
-static bool random_attempt(struct weir_op *op)
+/* Draws the n arms of the row in random order, one at a time, as many as it takes: the last takes
+ * the place of the one drawn. */
+static bool try_row(struct weir_op *op, unsigned char *row, size_t n)
 {
-	unsigned n = op->u.choice.n;
-	unsigned char arms[WEIR_SELECT_MAX];
-	struct weir_loop *loop;
+	struct weir_loop *loop = weir_container_of(op, struct weir_task, op)->ctx->loop;
 	uint64_t bits;
 
-	if (arms_wrong(op))
-		return true;
-	loop = weir_container_of(op, struct weir_task, op)->ctx->loop;
-	memcpy(arms, in_order, sizeof arms);
 	for (bits = weir_random_(loop); n; n--) {
 		unsigned char *drawn;
 
 		if (n % DRAWS == 0)
 			bits = weir_random_(loop);
-		drawn = &arms[draw(&bits, n)];
+		drawn = &row[draw(&bits, (unsigned)n)];
 		if (try_arm(op, *drawn))
 			return true;
-		*drawn = arms[n - 1];
+		*drawn = row[n - 1];
 	}
 	return false;
+}
+
+static bool random_attempt(struct weir_op *op)
+{
+	unsigned char row[WEIR_SELECT_MAX];
+	size_t n = 0, i;
+
+	if (arms_wrong(op))
+		return true;
+	for (i = 0; i < op->u.choice.n; i++) {
+		row[n] = (unsigned char)i;
+		n += may_end(arm_op(&op->u.choice, (unsigned)i));
+	}
+	if (n == 1)
+		return try_arm(op, row[0]);
+	return n && try_row(op, row, n);
 }
 
 static bool try_attempt(struct weir_op *op)
@@ -202,6 +227,7 @@ static void arm_done(struct weir_op *op, struct weir_op *arm)
 
 static bool park(struct weir_op *op)
 {
+	struct weir_task *t = weir_container_of(op, struct weir_task, op);
 	struct weir_choice *c = &op->u.choice;
 	unsigned i;
 
@@ -213,6 +239,7 @@ static bool park(struct weir_op *op)
 	for (i = 0; i < c->n && !c->over; i++) {
 		struct weir_op *arm = arm_op(c, i);
 
+		c->arms[i].task = t;
 		arm->state = WEIR_OP_WAITS_;
 		if (!arm->def->park(arm))
 			continue;

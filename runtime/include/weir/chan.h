@@ -227,11 +227,11 @@ static inline bool weir_chan_recv_attempt_(struct weir_op *op)
 /* In sight of every caller, so that an await that need not wait is inline all through. */
 static const struct weir_op_def weir_chan_send_def_ __attribute__((unused)) = {
 	"chan send", weir_chan_send_attempt_, weir_chan_send_park_, weir_chan_send_cancel_,
-	NULL, NULL, NULL, 0, 0
+	NULL, NULL, NULL, 0, 0, WEIR_GLANCE_SEND_
 };
 static const struct weir_op_def weir_chan_recv_def_ __attribute__((unused)) = {
 	"chan recv", weir_chan_recv_attempt_, weir_chan_recv_park_, weir_chan_recv_cancel_,
-	NULL, NULL, NULL, 0, 0
+	NULL, NULL, NULL, 0, 0, WEIR_GLANCE_RECV_
 };
 
 static inline struct weir_op *weir_chan_op_(struct weir_op *op, const struct weir_op_def *def,

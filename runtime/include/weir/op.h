@@ -54,6 +54,11 @@ struct weir_op_def {
 
 	uint8_t opcode;		/* kernel ops: IORING_OP_*, or one of kernel/backend.h */
 	uint8_t flags;
+	uint8_t glance;		/* what a select looks at to spare an attempt */
+};
+
+enum {	/* weir_op_def.glance */
+	WEIR_GLANCE_NONE_, WEIR_GLANCE_CTX_, WEIR_GLANCE_SEND_, WEIR_GLANCE_RECV_
 };
 
 enum {	/* weir_op_def.flags */

@@ -39,8 +39,10 @@ extern WEIR_API const struct weir_op_def weir_select_def_, weir_select_ordered_d
 static inline void weir_ready(struct weir_op *op)
 {
 	op->res = -ECANCELED;
-	op->state = WEIR_OP_IDLE_;
 	op->flags = WEIR_OP_ARM_;
+	op->class_ = 0;		/* of no use to an arm, as a budget: this is one store */
+	op->state = WEIR_OP_IDLE_;
+	op->budget = 0;
 }
 
 static inline struct weir_op *weir_select_op_(struct weir_op *op, const struct weir_op_def *def,

@@ -175,7 +175,7 @@ static inline bool weir_sem_attempt_(struct weir_op *op)
 /* In sight of every caller, so that an await that need not wait is inline all through. */
 static const struct weir_op_def weir_sem_def_ __attribute__((unused)) = {
 	"sem acquire", weir_sem_attempt_, weir_sem_park_, weir_sem_cancel_, weir_sem_revoke_,
-	NULL, NULL, 0, 0
+	NULL, NULL, 0, 0, WEIR_GLANCE_NONE_
 };
 
 WEIR_MUST_USE static inline struct weir_op *weir_sem_acquire(struct weir_op *op, struct weir_sem *s,

@@ -67,7 +67,7 @@ extern WEIR_API const struct weir_op_def weir_join_def_;
 WEIR_API bool weir_yield_park_(struct weir_op *op);
 
 static const struct weir_op_def weir_yield_def_ __attribute__((unused)) = {
-	"yield", NULL, weir_yield_park_, NULL, NULL, NULL, NULL, 0, 0	/* never left waiting */
+	"yield", NULL, weir_yield_park_, NULL, NULL, NULL, NULL, 0, 0, 0 /* never left waiting */
 };
 
 /* Awaits: lets every other ready task run, then goes on.  Result 0, or the ctx's error. */
