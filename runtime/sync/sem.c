@@ -38,17 +38,18 @@ static bool fits(const struct weir_sem *s, uint64_t n)
 
 /* Serves the line up to the first who does not fit.  Ending one op may end others of its select,
  * and so call this again: nothing is remembered from one to the next. */
-static void serve(struct weir_sem *s)
+static inline void serve(struct weir_sem *s)
 {
 	while (!weir_list_empty_(&s->waiters)) {
-		uint64_t n = op_of(s->waiters.next)->u.wait.n;
+		struct weir_op *op = op_of(s->waiters.next);
 
-		if (!fits(s, n))
+		if (!fits(s, op->u.wait.n))
 			return;
-		s->free -= (int64_t)n;
+		s->free -= (int64_t)op->u.wait.n;
 		if (s->seen)
-			weir_seen_holds_(s->seen, weir_op_task(op_of(s->waiters.next)), (int64_t)n);
-		weir_sem_end_first_(s, 0);
+			weir_seen_holds_(s->seen, weir_op_task(op), (int64_t)op->u.wait.n);
+		leave(s, op);
+		weir_op_end_(op, 0);
 	}
 }
 

@@ -168,7 +168,17 @@ static inline int weir_sem_release(struct weir_sem *s, uint64_t n)
 
 static inline bool weir_sem_attempt_(struct weir_op *op)
 {
-	op->res = weir_sem_try_acquire((struct weir_sem *)op->u.wait.obj, op->u.wait.n);
+	struct weir_sem *s = (struct weir_sem *)op->u.wait.obj;
+	uint64_t n = op->u.wait.n;
+
+	if (!s->slow && n <= (uint64_t)s->free) {
+		s->free -= (int64_t)n;
+		op->res = 0;
+		return true;
+	}
+	if (s->slow == WEIR_SEM_WAITED_ && n <= (uint64_t)s->size)
+		return false;
+	op->res = weir_sem_take_(s, n);
 	return op->res != -EAGAIN;
 }
 
