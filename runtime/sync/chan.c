@@ -45,17 +45,23 @@ int weir_chan_init_(struct weir_chan *ch, struct weir_loop *loop, size_t size, s
 	return 0;
 }
 
-/* A call costs more than the copy for the sizes that most channels have. */
-static void copy(void *to, const void *from, size_t size)
+static void copy_other(void *to, const void *from, size_t size)
 {
-	if (size == 8)
-		memcpy(to, from, 8);
-	else if (size == 16)
+	if (size == 16)
 		memcpy(to, from, 16);
 	else if (size == 4)
 		memcpy(to, from, 4);
 	else
 		memcpy(to, from, size);
+}
+
+/* A call costs more than the copy for the sizes that most channels have. */
+static inline void copy(void *to, const void *from, size_t size)
+{
+	if (size == WEIR_CHAN_WORD_)
+		memcpy(to, from, WEIR_CHAN_WORD_);
+	else
+		copy_other(to, from, size);
 }
 
 static void *slot(const struct weir_chan *ch, unsigned i)
@@ -142,7 +148,7 @@ static void enqueue(struct weir_chan *ch, struct weir_list *queue, struct weir_o
 }
 
 /* Takes op out of its queue and counts its time there. */
-static void dequeue(struct weir_op *op, bool sends)
+static inline void dequeue(struct weir_op *op, bool sends)
 {
 	struct weir_chan *ch = op->u.wait.obj;
 	uint64_t ns = ch->loop->now - op->u.wait.since;
@@ -158,7 +164,7 @@ static void dequeue(struct weir_op *op, bool sends)
 	}
 }
 
-static void finish(struct weir_op *op, bool sends, int res)
+static inline void finish(struct weir_op *op, bool sends, int res)
 {
 	dequeue(op, sends);
 	weir_op_end_(op, res);
@@ -170,7 +176,7 @@ static char *items_of(const struct weir_op *op)
 }
 
 /* Hands one item to the first receiver, which may have asked for more. */
-static void give(struct weir_chan *ch, const void *item)
+static inline void give(struct weir_chan *ch, const void *item)
 {
 	struct weir_op *op = first(&ch->receivers);
 
@@ -212,9 +218,9 @@ static size_t hand_over(struct weir_chan *ch, const char *items, size_t n)
 
 /* Room has come: those who wait use it, in order.  A receiver that waits too has no claim on what
  * they send, see above; and is gone before it could see it in the ring. */
-static void admit(struct weir_chan *ch)
+static void admit_some(struct weir_chan *ch)
 {
-	while (ch->room && !weir_list_empty_(&ch->senders)) {
+	do {
 		struct weir_op *op = first(&ch->senders);
 		size_t i = 0;
 
@@ -227,7 +233,13 @@ static void admit(struct weir_chan *ch)
 			i = 1;
 		}
 		finish(op, true, (int)i);
-	}
+	} while (ch->room && !weir_list_empty_(&ch->senders));
+}
+
+static inline void admit(struct weir_chan *ch)
+{
+	if (ch->room && !weir_list_empty_(&ch->senders))
+		admit_some(ch);
 }
 
 static bool send_one(struct weir_chan *ch, const void *item)
@@ -370,26 +382,40 @@ bool weir_chan_unbuffer_(struct weir_op *op)
 	return true;
 }
 
+/* Of a channel that is NULL, closed, or watched by the kit. */
+__attribute__((noinline))
+static bool unquick(struct weir_op *op, unsigned how)
+{
+	const struct weir_chan *ch = op->u.wait.obj;
+
+	used(op->u.wait.obj, op, how);
+	return !ch || !ch->open;
+}
+
 /* As send_attempt() and recv_attempt(), for one item: without a loop over how many. */
 bool weir_chan_send_slow_(struct weir_op *op)
 {
 	struct weir_chan *ch = op->u.wait.obj;
 
-	used(ch, op, WEIR_USE_SEND_);
-	if (!ch || !ch->open)
+	if ((!ch || !ch->quick) && unquick(op, WEIR_USE_SEND_))
 		return send_attempt(op);
 	op->res = 1;
-	if (ch->woken && !ch->room && !(op->flags & WEIR_OP_ARM_))
-		return false;	/* whoever is woken lets it in; a select may not wait at all */
-	return send_one(ch, op->u.wait.arg);
+	if (ch->woken)	/* who lets a waiting sender in; a select may not wait at all */
+		return (ch->room || op->flags & WEIR_OP_ARM_) && send_one(ch, op->u.wait.arg);
+	if (!weir_list_empty_(&ch->receivers))
+		give(ch, op->u.wait.arg);
+	else if (ch->room)
+		push(ch, op->u.wait.arg);
+	else
+		return false;
+	return true;
 }
 
 bool weir_chan_recv_slow_(struct weir_op *op)
 {
 	struct weir_chan *ch = op->u.wait.obj;
 
-	used(ch, op, WEIR_USE_RECV_);
-	if (!ch || !ch->open)
+	if ((!ch || !ch->quick) && unquick(op, WEIR_USE_RECV_))
 		return recv_attempt(op);
 	if (!ch->len && !ch->offers)
 		return false;
