@@ -199,10 +199,10 @@ static inline bool weir_chan_send_attempt_(struct weir_op *op)
 		return weir_chan_send_slow_(op);
 	if (ch->size != WEIR_CHAN_WORD_)
 		return weir_chan_buffer_(op);
+	ch->room--;	/* apart from len: together they would take a detour by vector registers */
 	memcpy(ch->ring + WEIR_CHAN_WORD_ * (size_t)weir_chan_slot_(ch, ch->len), op->u.wait.arg,
 	       WEIR_CHAN_WORD_);
 	ch->len++;
-	ch->room--;
 	op->res = 1;
 	return true;
 }
@@ -210,13 +210,15 @@ static inline bool weir_chan_send_attempt_(struct weir_op *op)
 static inline bool weir_chan_recv_attempt_(struct weir_op *op)
 {
 	struct weir_chan *ch = (struct weir_chan *)op->u.wait.obj;
+	unsigned head;
 
 	if (!ch || !ch->len || !ch->quick || !weir_list_empty_(&ch->senders))
 		return weir_chan_recv_slow_(op);
 	if (ch->size != WEIR_CHAN_WORD_)
 		return weir_chan_unbuffer_(op);
-	memcpy(op->u.wait.arg, ch->ring + WEIR_CHAN_WORD_ * (size_t)ch->head, WEIR_CHAN_WORD_);
-	ch->head = weir_chan_slot_(ch, 1);
+	head = ch->head;
+	memcpy(op->u.wait.arg, ch->ring + WEIR_CHAN_WORD_ * (size_t)head, WEIR_CHAN_WORD_);
+	ch->head = head + 1 < ch->cap ? head + 1 : 0;
 	ch->len--;
 	ch->room++;
 	op->u.wait.since = ch->stats.items++;

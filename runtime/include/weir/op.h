@@ -96,8 +96,8 @@ struct weir_timer {
 struct weir_wait {
 	struct weir_list link;
 	void *obj;		/* the channel, semaphore, group... */
-	void *arg;		/* the item */
 	uint64_t n;		/* how many */
+	void *arg;		/* the item */
 	uint64_t since;		/* when it began to wait; after a receive: the item's number */
 };
 
