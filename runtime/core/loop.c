@@ -25,7 +25,8 @@
 #define ENTRIES_LIMIT	32768u
 #define DOZE		(100 * WEIR_US)	/* see may_doze() */
 #define SOON		(10 * WEIR_US)	/* see stays_up() */
-#define LISTENS		(5 * WEIR_US)
+#define LISTENS		(30 * WEIR_US)	/* see listens() */
+#define DEAF_MOST	255u
 
 /* ---- random numbers, seeded by splitmix64 ---- */
 
@@ -77,6 +78,31 @@ static void run_inbox(struct weir_loop *loop)
 		return;
 	loop->gap = loop->now - loop->heard;
 	loop->heard = loop->now;
+	if (loop->listening)
+		loop->vain = 0;
+	loop->listening = false;
+}
+
+/* Where messages come less than a sleep apart it is cheaper, and much faster, to wait awake for the
+ * next, which need not ring.  Unless its sender needs this core: who has listened in vain does not
+ * for a while, and each time for longer.  Threads with jobs of the loop's need the cores, too. */
+static bool listens(struct weir_loop *loop)
+{
+	if (loop->gap >= LISTENS || loop->deaf || loop->jobs || loop->now - loop->heard >= LISTENS)
+		return false;
+	loop->listening = true;
+	return true;
+}
+
+static void has_listened(struct weir_loop *loop)
+{
+	if (loop->listening) {
+		loop->vain = loop->vain < DEAF_MOST ? 2 * loop->vain + 1 : DEAF_MOST;
+		loop->deaf = loop->vain;
+	} else if (loop->deaf) {
+		loop->deaf--;
+	}
+	loop->listening = false;
 }
 
 /* Threads that bring one result after the other should not wake the loop for each, while they have
@@ -211,14 +237,12 @@ static uint64_t next_timer(struct weir_loop *loop)
 }
 
 /* Setting the timer, sleeping and waking up takes 17 to 31 us of the CPU: what is due sooner is
- * cheaper waited for awake.  So is the next of what other threads send in quick succession, and
- * they need not ring. */
-static bool stays_up(const struct weir_loop *loop, uint64_t due)
+ * cheaper waited for awake. */
+static bool stays_up(struct weir_loop *loop, uint64_t due)
 {
 	if (loop->be->ops->advance)
 		return false;
-	return (due != WEIR_FOREVER && due - loop->now < SOON) ||
-		(loop->gap < LISTENS && loop->now - loop->heard < LISTENS);
+	return (due != WEIR_FOREVER && due - loop->now < SOON) || listens(loop);
 }
 
 /* Runs what can run; when nothing can, waits for it, or finds that nothing ever will: -EDEADLK.
@@ -236,6 +260,7 @@ static int turn_or_wait(struct weir_loop *loop)
 		return -EDEADLK;
 	if (stays_up(loop, due))
 		return turn(loop, false);
+	has_listened(loop);
 	if (loop->notes)
 		due = weir_kit_idle_(loop, due);
 	tell_if_full(loop);

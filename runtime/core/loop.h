@@ -49,6 +49,8 @@ struct weir_loop {
 	struct weir_slab slab;
 	struct weir_inbox *inbox;
 	uint64_t heard, gap;		/* when it last had something; since the time before */
+	bool listening;			/* awake, for what other threads send; see loop.c */
+	unsigned vain, deaf;		/* what has not helped; sleeps before it does so again */
 	struct weir_workers *workers;	/* made at first use by io/work.c, which says */
 	void (*workers_free)(struct weir_workers *w);	/* ... how it goes */
 	struct weir_list streams, buffers;	/* open ones; of io/stream.c, which says */

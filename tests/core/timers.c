@@ -7,7 +7,6 @@
 #include <sys/epoll.h>
 
 #include "core/loop.h"
-#include "core/loop.h"
 #include "harness.h"
 #include "kit.h"
 
@@ -405,6 +404,44 @@ START_TEST(a_loop_stays_up_for_messages_that_come_in_quick_succession)
 }
 END_TEST
 
+struct listens { struct weir_frame co; struct weir_port *port; struct weir_msg msg; int rc; };
+
+static void heard(struct weir_msg *msg)
+{
+	(void)msg;
+}
+
+/* As if the loop listened when the message comes. */
+static WEIR_CO(listens, self, op)
+{
+	ck_assert_int_eq(weir_port_new(&self->port, loop), 0);
+	self->msg.fn = heard;
+	ck_assert_int_eq(weir_post(self->port, &self->msg), 0);
+	loop->listening = true;
+	WEIR_AWAIT(self->rc, weir_sleep(op, 1));	/* the next turn's */
+	ck_assert(!loop->listening);
+	weir_port_close(self->port);
+	weir_port_unref(self->port);
+}
+WEIR_END
+
+/* 8 times it listens, and sleeps 1, 3, 7... 127 times between: after 255 sleeps at the soonest it
+ * is as deaf as it gets.  A sleep that began late does not count. */
+START_TEST(a_loop_that_stays_up_in_vain_does_so_less_and_less_often)
+{
+	int sleeps;
+
+	begin_real(0);
+	for (sleeps = 0; loop->vain < 255; sleeps++)
+		ck_assert_int_eq(weir_run(loop, hears, .often = true), 0);
+	ck_assert_int_ge(sleeps, 255);
+	ck_assert_uint_eq(loop->deaf, 255);
+	ck_assert_int_eq(weir_run(loop, listens), 0);
+	ck_assert_uint_eq(loop->vain, 0);
+	test_loop_free(loop);
+}
+END_TEST
+
 #define CTXS	1000
 
 START_TEST(the_timer_is_set_for_the_earliest_time_only)
@@ -577,6 +614,7 @@ TESTS("timers",
       a_sleep_on_the_real_clock_costs_one_wakeup_and_one_setting_of_the_timer,
       what_is_due_sooner_than_a_sleep_is_worth_is_waited_for_awake,
       a_loop_stays_up_for_messages_that_come_in_quick_succession,
+      a_loop_that_stays_up_in_vain_does_so_less_and_less_often,
       the_timer_is_set_for_the_earliest_time_only,
       a_crowd_of_timers_wakes_the_loop_now_and_then_and_not_one_by_one,
       a_crowd_of_timers_is_exact_on_a_virtual_clock,

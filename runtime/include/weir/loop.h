@@ -84,10 +84,11 @@ WEIR_API int weir_loop_new(struct weir_loop **loop, const struct weir_loop_conf 
 WEIR_API int weir_loop_free(struct weir_loop *loop);
 
 /* Runs until no task is left in the loop's own group, which is as new then.  When nothing can run
- * it sleeps; but for a timer that is due within 10 us it stays awake, and for 5 us after a message
- * if they come as fast, which takes less of the CPU.  Results: the first error a task of it
- * returned, 0; -EDEADLK if all tasks are asleep and nothing can wake them, each await stack
- * reported (weir_loop_free() then unwinds them); -EBUSY inside itself; -EIO if the ring fails. */
+ * it sleeps; but for a timer that is due within 10 us it stays awake, and for the next message if
+ * they come less than 30 us apart, which takes no more of the CPU than to sleep (and where it is in
+ * vain, it does so less and less often).  Results: the first error a task of it returned, 0;
+ * -EDEADLK if all tasks are asleep and nothing can wake them, each await stack reported
+ * (weir_loop_free() then unwinds them); -EBUSY inside itself; -EIO if the ring fails. */
 WEIR_API int weir_loop_run(struct weir_loop *loop);
 
 /* rc of weir_go() into the loop's own group if that fails, else of weir_loop_run(). */
