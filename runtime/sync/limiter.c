@@ -113,6 +113,35 @@ static void serve(struct weir_limiter *l)
 		timer_start(l);
 }
 
+/* Nobody is left to whom a late timer costs nothing; but who was served by it would have come again
+ * sooner: what the bucket has no room for is kept a moment for the next who waits. */
+static void keep_late(struct weir_limiter *l)
+{
+	const struct weir_bucket *b = &l->bucket;
+	double most = b->rate * WEIR_LIMITER_LATE / WEIR_S;
+
+	l->late_at = now(l);
+	l->late = b->tokens + (double)(l->late_at - b->last) / 1e9 * b->rate - (double)b->burst;
+	l->late = l->late < most ? l->late : most;
+}
+
+static void use_late(struct weir_limiter *l)
+{
+	struct weir_bucket *b = &l->bucket;
+	uint64_t t = now(l);
+	double room;
+
+	if (t - l->late_at > WEIR_LIMITER_LATE) {
+		l->late = 0;
+		return;
+	}
+	room = (double)b->burst - weir_bucket_tokens_at_(b, t);
+	room = room < l->late ? room : l->late;
+	weir_bucket_take_at_(b, t, 0);
+	b->tokens += room;
+	l->late -= room;
+}
+
 /* For the first the timer's word counts: reckoned anew its turn may be a nanosecond off. */
 static void turn_has_come(struct weir_timer *t)
 {
@@ -122,6 +151,8 @@ static void turn_has_come(struct weir_timer *t)
 	spill(l);
 	serve_first(l);
 	serve(l);
+	if (weir_list_empty_(&l->waiters) && l->bucket.rate < WEIR_RATE_INF)
+		keep_late(l);
 }
 
 /* The first one's turn may have changed. */
@@ -153,6 +184,8 @@ static bool wait_attempt(struct weir_op *op)
 	struct weir_place *p = &op->u.place;
 	struct weir_limiter *l = p->limiter;
 
+	if (l->late > 0)
+		use_late(l);
 	if (weir_list_empty_(&l->waiters) && weir_bucket_allow_at_(&l->bucket, now(l), p->n))
 		op->res = 0;
 	else if (turn_of_next(l, p->n) > weir_op_ctx(op)->deadline)
@@ -312,6 +345,8 @@ int weir_limiter_init_(struct weir_limiter *l, struct weir_loop *loop, double ra
 	weir_list_init_(&l->waiters);
 	l->timed = false;
 	l->owed = 0;
+	l->late = 0;
+	l->late_at = 0;
 	l->arrivals = 0;
 	l->made = made;
 	l->seen = weir_seen_made_(loop, WEIR_KIND_LIMITER_, l, sizeof *l, made);
@@ -335,6 +370,7 @@ int weir_limiter_set_rate(struct weir_limiter *l, double rate)
 {
 	if (!rate_valid(rate))
 		return -EINVAL;
+	l->late = 0;
 	weir_bucket_set_rate_at_(&l->bucket, now(l), at_most_inf(rate));
 	reckon_anew(l);
 	return 0;
@@ -344,6 +380,7 @@ int weir_limiter_set_burst(struct weir_limiter *l, int64_t burst)
 {
 	if (!burst_valid(burst))
 		return -EINVAL;
+	l->late = 0;
 	weir_bucket_set_burst_at_(&l->bucket, now(l), burst);
 	return 0;
 }

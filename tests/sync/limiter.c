@@ -257,6 +257,115 @@ START_TEST(after_a_long_stop_waiters_get_one_burst_and_no_more)
 }
 END_TEST
 
+struct paced { struct weir_frame co; unsigned *grants; int rc; };
+
+static WEIR_CO(paced, self, op)
+{
+	for (;;) {
+		WEIR_TRY(self->rc, out, weir_limiter_wait(op, &lim, 1));
+		++*self->grants;
+	}
+out:
+	WEIR_RETURN(0);
+}
+WEIR_END
+
+/* How many grants one task gets in n steps of so many ns: each timer is late by up to a step. */
+static unsigned grants_in(double rate, unsigned n, uint64_t ns)
+{
+	unsigned grants = 0;
+
+	begin(rate, 1);
+	ck_assert_int_eq(weir_go(weir_loop_group(loop), paced, .grants = &grants), 0);
+	for (settle(); n; n--) {
+		ck_assert_int_eq(weir_advance(loop, ns), 0);
+		settle();
+	}
+	weir_ctx_cancel(weir_loop_ctx(loop), -ECANCELED);
+	run();
+	end();
+	return grants;
+}
+
+/* Each 150 us of steps give 1.5 tokens, one of which the bucket has no room for. */
+START_TEST(who_waits_again_and_again_loses_nothing_by_late_timers)
+{
+	ck_assert_uint_eq(grants_in(10000, 100, 150 * WEIR_US), 1 + 150);
+	ck_assert_uint_eq(grants_in(10000, 100, WEIR_LIMITER_LATE), 1 + 1000);
+}
+END_TEST
+
+/* The first, the one that was waited for, a bucket full, and no more. */
+START_TEST(what_comes_in_during_a_stop_is_lost_but_for_what_a_late_timer_may_cost)
+{
+	ck_assert_uint_eq(grants_in(10, 1, WEIR_HOUR), 1 + 1 + 1);
+	ck_assert_uint_eq(grants_in(10000, 1, WEIR_HOUR), 1 + 1 + 1 + 10);
+}
+END_TEST
+
+/* The bucket is full by then. */
+START_TEST(what_a_late_timer_has_cost_is_made_up_for_soon_or_never)
+{
+	struct ask a[2] = { { .n = 1 }, { .n = 1 } };
+	unsigned i;
+
+	begin(10000, 1);
+	for (i = 0; i < 2; i++)
+		go(&a[i]);
+	settle();
+	ck_assert_int_eq(weir_advance(loop, WEIR_LIMITER_LATE), 0);
+	settle();
+	ck_assert(a[1].ended);
+	ck_assert_int_eq(weir_advance(loop, 2 * WEIR_LIMITER_LATE), 0);
+	for (i = 0; i < 2; i++) {
+		a[i] = (struct ask){ .n = 1 };
+		go(&a[i]);
+	}
+	settle();
+	ck_assert(a[0].ended);
+	ck_assert(!a[1].ended);
+	run();
+	end();
+}
+END_TEST
+
+START_TEST(a_new_rate_or_burst_forgets_what_a_late_timer_has_cost)
+{
+	struct ask a[3] = { { .n = 1 }, { .n = 1 }, { .n = 1 } };
+
+	begin(10000, 1);
+	go(&a[0]);
+	go(&a[1]);
+	settle();
+	ck_assert_int_eq(weir_advance(loop, WEIR_LIMITER_LATE), 0);
+	settle();
+	ck_assert_int_eq(weir_limiter_set_rate(&lim, 10), 0);
+	a[0].ended = a[1].ended = false;
+	go(&a[0]);
+	go(&a[1]);
+	settle();
+	ck_assert(a[0].ended);
+	ck_assert(!a[1].ended);
+	run();
+	end();
+	begin(10000, 1);
+	a[0].ended = a[1].ended = false;
+	go(&a[0]);
+	go(&a[1]);
+	settle();
+	ck_assert_int_eq(weir_advance(loop, WEIR_LIMITER_LATE), 0);
+	settle();
+	ck_assert_int_eq(weir_limiter_set_burst(&lim, 1), 0);
+	a[0].ended = a[1].ended = false;
+	go(&a[0]);
+	go(&a[1]);
+	settle();
+	ck_assert(!a[1].ended);
+	run();
+	end();
+}
+END_TEST
+
 START_TEST(allow_and_reserve_stand_behind_waiters)
 {
 	struct weir_reservation r;
@@ -515,6 +624,10 @@ TESTS("limiter",
       a_deadline_that_passes_in_the_turn_of_a_late_tick_spoils_no_wait,
       an_infinite_rate_never_makes_wait,
       after_a_long_stop_waiters_get_one_burst_and_no_more,
+      who_waits_again_and_again_loses_nothing_by_late_timers,
+      what_comes_in_during_a_stop_is_lost_but_for_what_a_late_timer_may_cost,
+      what_a_late_timer_has_cost_is_made_up_for_soon_or_never,
+      a_new_rate_or_burst_forgets_what_a_late_timer_has_cost,
       allow_and_reserve_stand_behind_waiters,
       a_limiter_has_a_timer_only_while_someone_waits,
       nobody_overtakes_those_whose_turn_has_come_unnoticed,

@@ -12,8 +12,9 @@
  *
  * Tokens are computed from the loop's clock, to the nanosecond, not counted tick by tick: a process
  * that was stopped for an hour finds what the hour gave, at most burst, and so do those who waited
- * through it (and what WEIR_LIMITER_LATE gives: no timer is exact).  A limiter has one timer on the
- * loop's timerfd, for the first who waits; where nobody waits it has none.
+ * through it.  No timer is exact: what one that is late, by no more than WEIR_LIMITER_LATE, would
+ * have cost those who wait, or who wait again within that time, they still get.  A limiter has one
+ * timer on the loop's timerfd, for the first who waits; where nobody waits it has none.
  *
  * The arithmetic is Go's, digit for digit.  Differences from Go, on purpose:
  * - A negative n is -EINVAL; Go adds tokens.
@@ -66,6 +67,8 @@ struct weir_limiter {
 	struct weir_timer timer;	/* the first one's turn */
 	bool timed;			/* it runs: there are waiters, and none is being served */
 	double owed;			/* tokens taken by the waiters and those behind them */
+	double late;			/* tokens that its timer was too late for, and when */
+	uint64_t late_at;
 	uint64_t arrivals;		/* waits and reservations so far */
 	const char *made;		/* "file:line name" */
 	struct weir_seen *seen;		/* conf.check: the kit's notes */
