@@ -16,7 +16,7 @@
 
 #define NO_WINNER	(-1)
 
-static struct weir_op *arm_op(const struct weir_choice *c, unsigned i)
+static struct weir_op *arm_op(const struct weir_choice *c, size_t i)
 {
 	return &c->arms[i].op;
 }
@@ -59,7 +59,7 @@ static inline bool may_end(const struct weir_op *arm)
 	}
 }
 
-static inline bool try_arm(struct weir_op *op, unsigned i)
+static inline bool try_arm(struct weir_op *op, size_t i)
 {
 	struct weir_arm *a = &op->u.choice.arms[i];
 
@@ -87,9 +87,9 @@ static bool ordered_attempt(struct weir_op *op)
 
 /* Takes a number below n out of bits and leaves the rest of them, as digits are taken off a
  * fraction by multiplying: log2(n) bits go with it. */
-static unsigned draw(uint64_t *bits, unsigned n)
+static size_t draw(uint64_t *bits, size_t n)
 {
-	unsigned i = (unsigned)((*bits >> 32) * n >> 32);
+	size_t i = (*bits >> 32) * n >> 32;
 
 	*bits *= n;
 	return i;
@@ -109,7 +109,7 @@ static bool try_row(struct weir_op *op, unsigned char *row, size_t n)
 
 		if (n % DRAWS == 0)
 			bits = weir_random_(loop);
-		drawn = &row[draw(&bits, (unsigned)n)];
+		drawn = &row[draw(&bits, n)];
 		if (try_arm(op, *drawn))
 			return true;
 		*drawn = row[n - 1];
@@ -117,19 +117,31 @@ static bool try_row(struct weir_op *op, unsigned char *row, size_t n)
 	return false;
 }
 
+/* One that may end is drawn first of all, with no look at the others: where many may, that is it.
+ * The last arm is the ctx, as a rule, which cannot. */
 static bool random_attempt(struct weir_op *op)
 {
+	const struct weir_choice *c = &op->u.choice;
 	unsigned char row[WEIR_SELECT_MAX];
-	size_t n = 0, i;
+	size_t left = c->n, n = 0, i, drawn = 0;
+	uint64_t bits;
 
 	if (arms_wrong(op))
 		return true;
-	for (i = 0; i < op->u.choice.n; i++) {
-		row[n] = (unsigned char)i;
-		n += may_end(arm_op(&op->u.choice, (unsigned)i));
+	while (left && !may_end(arm_op(c, left - 1)))
+		left--;
+	if (!left)
+		return false;
+	if (left > 1) {
+		bits = weir_random_(weir_container_of(op, struct weir_task, op)->ctx->loop);
+		drawn = draw(&bits, left);
 	}
-	if (n == 1)
-		return try_arm(op, row[0]);
+	if (may_end(arm_op(c, drawn)) && try_arm(op, drawn))
+		return true;
+	for (i = 0; i < left; i++) {
+		row[n] = (unsigned char)i;
+		n += i != drawn && may_end(arm_op(c, i));
+	}
 	return n && try_row(op, row, n);
 }
 
@@ -206,7 +218,7 @@ static void end(struct weir_op *op)
 static void let_go(struct weir_choice *c, int i)
 {
 	c->left--;
-	if (c->winner == NO_WINNER && arm_op(c, (unsigned)i)->res >= 0)
+	if (c->winner == NO_WINNER && arm_op(c, (size_t)i)->res >= 0)
 		c->winner = i;
 }
 
