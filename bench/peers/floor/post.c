@@ -4,9 +4,12 @@
  * of pointers with one writer and one reader, each of which sleeps on its eventfd when it has
  * waited for a little while in vain.
  */
+#define _GNU_SOURCE
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "floor.h"
@@ -105,6 +108,11 @@ static struct {
 	long n;
 } flow;
 
+static void barrier_of_both(void)
+{
+	check(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0, "membarrier");
+}
+
 /* Until *counter is not seen any more; what it is then. */
 static unsigned long await_change(_Atomic(unsigned long) *counter, unsigned long seen,
 				  _Atomic(bool) *sleeps, int bell)
@@ -120,6 +128,7 @@ static unsigned long await_change(_Atomic(unsigned long) *counter, unsigned long
 	}
 	while ((now = atomic_load(counter)) == seen) {
 		atomic_store(sleeps, true);
+		barrier_of_both();
 		if (atomic_load(counter) == seen)
 			wait_for(bell);
 		atomic_store(sleeps, false);
@@ -127,12 +136,14 @@ static unsigned long await_change(_Atomic(unsigned long) *counter, unsigned long
 	return now;
 }
 
-/* The counter first, then the look at who sleeps: the sleeper does it the other way round. */
+/* The counter first, then the look at who sleeps: the sleeper does it the other way round, and has
+ * the barrier between the two made in this thread as well, so that a message costs none. */
 static void publish(_Atomic(unsigned long) *counter, unsigned long value, _Atomic(bool) *sleeps,
 		    int bell)
 {
-	atomic_store(counter, value);
-	if (atomic_load(sleeps) && atomic_exchange(sleeps, false))
+	atomic_store_explicit(counter, value, memory_order_release);
+	atomic_signal_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(sleeps, memory_order_relaxed) && atomic_exchange(sleeps, false))
 		wake(bell);
 }
 
@@ -177,6 +188,8 @@ static void *reads(void *arg)
 static long one_way(long n, long arg)
 {
 	(void)arg;
+	check(syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0,
+	      "membarrier");
 	flow.n = n;
 	flow.head = flow.tail = flow.head_seen = flow.tail_seen = 0;
 	flow.writer_bell = make_bell();
