@@ -262,7 +262,8 @@ lint:		## format, clang-tidy and what the compilers know of coroutines
 		$(wildcard tests/models/check tests/vm/* tests/vectors/generate tests/fuzz/kit/fuzz)
 
 bench: $B/bench/weir $(LOAD:%.c=$B/%) $B/libweir.so	## weir beside its peers: BENCH=pattern RUNS=n QUICK=1
-	@BUILD='$B' RUNS='$(or $(RUNS),$(if $(QUICK),2,5))' QUICK='$(QUICK)' bench/run '$(BENCH)'
+	@BUILD='$B' RUNS='$(or $(RUNS),$(if $(QUICK),2,5))' QUICK='$(QUICK)' FLAGS='$(strip $(CFLAGS) $(HARDEN))' \
+		bench/run '$(BENCH)'
 
 bench-deps:	## installs the peers
 	@.ci/deps bench
