@@ -17,7 +17,7 @@
 /* Ended by one without a name. */
 extern const struct workload tasks_workloads[], chan_workloads[], pool_workloads[],
 	limits_workloads[], ctx_workloads[], timer_workloads[], memory_workloads[],
-	post_workloads[], files_workloads[], loop_workloads[];
+	post_workloads[], files_workloads[], loop_workloads[], sizes_workloads[];
 
 WEIR_CHAN(longs, long);
 

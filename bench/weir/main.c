@@ -10,7 +10,8 @@ const char program[] = "weir";
 
 const struct workload *const families[] = {
 	tasks_workloads, chan_workloads, pool_workloads, limits_workloads, ctx_workloads,
-	timer_workloads, memory_workloads, post_workloads, files_workloads, loop_workloads, NULL,
+	timer_workloads, memory_workloads, post_workloads, files_workloads, loop_workloads,
+	sizes_workloads, NULL,
 };
 
 const struct server servers[] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memory.c - what a blocked task takes, and what the structs take that a program embeds.
+ * memory.c - what a blocked task takes.
  */
 #include "bench.h"
 
@@ -38,28 +38,7 @@ static long memory(long tasks, long arg)
 	return NO_FIGURE;
 }
 
-static long sizes(long n, long arg)
-{
-	(void)n;
-	(void)arg;
-#define SIZE(type)	figure(#type, sizeof(struct type), "bytes")
-	SIZE(weir_frame);
-	SIZE(weir_op);
-	SIZE(weir_task);
-	SIZE(weir_ctx);
-	SIZE(weir_group);
-	SIZE(weir_chan);
-	SIZE(weir_sem);
-	SIZE(weir_limiter);
-	SIZE(weir_pool);
-	SIZE(weir_arm);
-#undef SIZE
-	figure("blocked-task", sizeof(struct weir_task) + sizeof(struct waiter), "bytes");
-	return NO_FIGURE;
-}
-
 const struct workload memory_workloads[] = {
 	{ "memory", memory, .n = 1000000, .arg = 0, .cold = true },
-	{ "sizes", sizes, .n = 1, .arg = 0, .cold = true },
 	{ .name = NULL },
 };
