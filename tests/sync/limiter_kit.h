@@ -88,9 +88,11 @@ static WEIR_CO(waiter, self, op)
 }
 WEIR_END
 
+/* It comes to the line before whoever is spawned next, though ready tasks may run in any order. */
 static inline void go(struct ask *a)
 {
 	ck_assert_int_eq(weir_go(weir_loop_group(loop), waiter, .ask = a), 0);
+	ck_assert_int_ge(weir_loop_dispatch(loop), 0);
 }
 
 /* All tasks end by themselves. */

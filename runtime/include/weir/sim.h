@@ -10,11 +10,14 @@
  * program, is the same run: weir_sim_hash() says so.
  *
  * Descriptors that it gives are numbers of this process like any other, of no use outside the
- * loop.  A descriptor of the real kernel's works too, though not as the directory of a path, and it
- * must stay open while a task waits for it.  When it is ready is then Linux's doing and breaks the
- * promise of the same run, unless it is an eventfd of this thread's own, and virtual time stands
- * still meanwhile, but for jumps.  When an eventfd is read, and so how many writes
- * that are made in several turns are heard of as one, is for the seed to decide.
+ * loop.  weir_listen_tcp() and weir_socket_port() name no loop, and so are Linux's: a server's
+ * socket is the simulated kernel's if it is made by weir_socket(), weir_bind() and weir_listen().
+ * A descriptor of the real kernel's works too, though not as the directory of a path, a recv from
+ * it may come short in spite of MSG_WAITALL, and it must stay open while a task waits for it.  When
+ * it is ready is then Linux's doing and breaks the promise of the same run, unless it is an eventfd
+ * of this thread's own, and virtual time stands still meanwhile, but for jumps.  When an eventfd is
+ * read, and so how many writes that are made in several turns are heard of as one, is for the seed
+ * to decide.
  *
  * A buffer that the kernel fills holds rubbish from the start of the operation to its end; one that
  * it reads must not change meanwhile, or conf.report hears of it.  Both are plain memory accesses,
