@@ -22,8 +22,8 @@
 #define FIRST		100000
 #define FILES_MAX	32
 #define NS		1000000000u
-/* What a look at the clock takes, in ns.  So who waits awake comes to an end; and a loop does not
- * stay up for what other threads send, but sleeps and hears the bell. */
+/* What a look at the clock takes, in ns.  So who waits awake comes to an end: a loop that listens
+ * for what other threads send does so for a few turns, then sleeps and hears the bell. */
 #define LOOK		5000u
 
 int __wrap_eventfd(unsigned count, int flags);
