@@ -126,7 +126,8 @@ static long paced_for(long n, long rate)
 		      .end = (uint64_t)n * WEIR_MS), "limiter");
 	seconds = (double)(nanoseconds(CLOCK_MONOTONIC) - began) / 1e9;
 	figure("rate-error", ((double)got / seconds / (double)rate - 1) * 100, "%");
-	figure("gap-p99", percentile(gaps, (size_t)got, 0.99), "us");
+	if (got)	/* a short warm-up may see none */
+		figure("gap-p99", percentile(gaps, (size_t)got, 0.99), "us");
 	free(gaps);
 	return NO_FIGURE;
 }

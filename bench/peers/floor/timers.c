@@ -180,7 +180,8 @@ static long limiter_wait(long ms, long rate)
 		last = now;
 	}
 	figure("rate-error", 100 * ((double)n / (double)due - 1), "%");
-	figure("gap-p99", percentile(gaps, (size_t)n, 0.99), "us");
+	if (n)		/* a short warm-up may see none */
+		figure("gap-p99", percentile(gaps, (size_t)n, 0.99), "us");
 	free(gaps);
 	return NO_FIGURE;
 }
