@@ -29,41 +29,41 @@ static const struct script {
 	struct { enum what what; unsigned n; } steps[12];
 } scripts[] = {
 	{ "a message that is there", "data, " CALLED_OFF "; all", .steps = {
-		{ SEND, 10 }, { START }, { BYTES, 10 }, { ASK }, { UNTIL_END } } },
+		{ SEND, 10 }, { START, 0 }, { BYTES, 10 }, { ASK, 0 }, { UNTIL_END, 0 } } },
 	{ "a message that comes", "data, " CALLED_OFF "; all", .steps = {
-		{ START }, { SEND, 10 }, { BYTES, 10 }, { ASK }, { UNTIL_END } } },
+		{ START, 0 }, { SEND, 10 }, { BYTES, 10 }, { ASK, 0 }, { UNTIL_END, 0 } } },
 	{ "messages one after the other",	/* which all buffers may be too short for */
 	  "data, (" CALLED_OFF "; all|(ENOBUFS, cancel ENOENT|cancel ENOENT, ENOBUFS); (all|some))",
 	  .steps = {
-		{ START }, { SEND, 10 }, { BYTES, 10 }, { SEND, 64 }, { BYTES, 74 }, { SEND, 1 },
-		{ BYTES, 75 }, { ASK }, { UNTIL_END } } },
+		{ START, 0 }, { SEND, 10 }, { BYTES, 10 }, { SEND, 64 }, { BYTES, 74 }, { SEND, 1 },
+		{ BYTES, 75 }, { ASK, 0 }, { UNTIL_END, 0 } } },
 	{ "nothing comes", CALLED_OFF "; all", .steps = {
-		{ START }, { ASK }, { UNTIL_END } } },
+		{ START, 0 }, { ASK, 0 }, { UNTIL_END, 0 } } },
 	{ "a cancel as a message comes",	/* or just as the receive ends with it */
 	  "(" CALLED_OFF "; some|(cancel ENOENT, data|data, cancel ENOENT); all)", .steps = {
-		{ START }, { SEND, 10 }, { ASK }, { UNTIL_END } } },
+		{ START, 0 }, { SEND, 10 }, { ASK, 0 }, { UNTIL_END, 0 } } },
 	{ "the end comes", "end; all", .steps = {
-		{ START }, { CLOSE }, { UNTIL_END } } },
+		{ START, 0 }, { CLOSE, 0 }, { UNTIL_END, 0 } } },
 	{ "the end is there", "end; all", .steps = {
-		{ CLOSE }, { START }, { UNTIL_END } } },
+		{ CLOSE, 0 }, { START, 0 }, { UNTIL_END, 0 } } },
 	{ "the end of what is sent", "data, end; all", .steps = {
-		{ START }, { SEND, 10 }, { SHUT }, { UNTIL_END } } },
+		{ START, 0 }, { SEND, 10 }, { SHUT, 0 }, { UNTIL_END, 0 } } },
 	{ "a message and the end are there", "data, (end|ENOBUFS); all", .steps = {
-		{ SEND, 100 }, { CLOSE }, { START }, { UNTIL_END } } },
+		{ SEND, 100 }, { CLOSE, 0 }, { START, 0 }, { UNTIL_END, 0 } } },
 	{ "the peer has not read all", "ECONNRESET; all", .steps = {
-		{ PUSH, 3 }, { CLOSE }, { START }, { UNTIL_END } } },
+		{ PUSH, 3 }, { CLOSE, 0 }, { START, 0 }, { UNTIL_END, 0 } } },
 	{ "the peer goes and has not read all", "ECONNRESET; all", .steps = {
-		{ PUSH, 3 }, { START }, { CLOSE }, { UNTIL_END } } },
+		{ PUSH, 3 }, { START, 0 }, { CLOSE, 0 }, { UNTIL_END, 0 } } },
 	{ "more than there are buffers for", "data, ENOBUFS; some", .steps = {
-		{ SEND, 300 }, { START }, { UNTIL_END } } },
+		{ SEND, 300 }, { START, 0 }, { UNTIL_END, 0 } } },
 	{ "more comes than there are buffers for", "data, ENOBUFS; some", .steps = {
-		{ START }, { SEND, 300 }, { UNTIL_END } } },
+		{ START, 0 }, { SEND, 300 }, { UNTIL_END, 0 } } },
 	{ "buffers come back",
 	  "data, ENOBUFS, (data, ENOBUFS, )*data, " CALLED_OFF "; all",
 	  .steps = {
-		{ BACK }, { SEND, 300 }, { START }, { BYTES, 300 }, { ASK }, { UNTIL_END } } },
+		{ BACK, 0 }, { SEND, 300 }, { START, 0 }, { BYTES, 300 }, { ASK, 0 }, { UNTIL_END, 0 } } },
 	{ "a ring that is not there", "ENOBUFS; some", .no_ring = true, .steps = {
-		{ SEND, 10 }, { START }, { UNTIL_END } } },
+		{ SEND, 10 }, { START, 0 }, { UNTIL_END, 0 } } },
 };
 
 struct play {
