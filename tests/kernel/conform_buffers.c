@@ -61,7 +61,8 @@ static const struct script {
 	{ "buffers come back",
 	  "data, ENOBUFS, (data, ENOBUFS, )*data, " CALLED_OFF "; all",
 	  .steps = {
-		{ BACK, 0 }, { SEND, 300 }, { START, 0 }, { BYTES, 300 }, { ASK, 0 }, { UNTIL_END, 0 } } },
+		{ BACK, 0 }, { SEND, 300 }, { START, 0 }, { BYTES, 300 }, { ASK, 0 },
+		{ UNTIL_END, 0 } } },
 	{ "a ring that is not there", "ENOBUFS; some", .no_ring = true, .steps = {
 		{ SEND, 10 }, { START, 0 }, { UNTIL_END, 0 } } },
 };
