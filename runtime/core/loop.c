@@ -151,31 +151,25 @@ static void shuffle(struct weir_loop *loop)
 	}
 }
 
-/* Inlined once for each way to resume: a loop without the kit does not ask about it each time. */
-static inline unsigned run_ready(struct weir_loop *loop, weir_resume *resume)
+static void run_tasks(struct weir_loop *loop)
 {
+	weir_resume *const resume = loop->resume;
 	struct weir_task *t, *next;
 	unsigned n;
 
+	if (loop->shuffle)
+		shuffle(loop);
 	for (n = 0, t = loop->ready; n < WEIR_TURN_TASKS && t; n++) {
 		next = loop->ready = t->op.u.next_ready;
 		if (!next)
 			loop->ready_end = &loop->ready;
-		if (resume)
+		if (__builtin_expect(resume != NULL, 0))
 			resume(t);
 		else
 			weir_task_resume_(t);
 		t = next ? next : loop->ready;
 	}
-	return n;
-}
-
-static void run_tasks(struct weir_loop *loop)
-{
-	if (loop->shuffle)
-		shuffle(loop);
-	loop->stats.resumes += loop->resume ? run_ready(loop, loop->resume)
-					    : run_ready(loop, NULL);
+	loop->stats.resumes += n;
 }
 
 static int turn(struct weir_loop *loop, bool block)
