@@ -2,11 +2,11 @@
 /*
  * select.c - waiting for the first of several ops.
  *
- * First every arm is tried, in random or in given order, each without effect unless it ends;
- * nothing else runs meanwhile, so it is as if all were looked at in one instant.  Then each is
- * parked.  None is tried while another is parked: so a select never meets itself on a channel.  The
- * first arm that ends withdraws the others, before the task is ready; kernel ops let go a little
- * later, and the select waits for that.
+ * First every arm that may end is tried, in random or in given order, each without effect unless it
+ * ends; nothing else runs meanwhile, so it is as if all were looked at in one instant.  Then each
+ * is parked.  None is tried while another is parked: so a select never meets itself on a channel.
+ * The first arm that ends withdraws the others, before the task is ready; kernel ops let go a
+ * little later, and the select waits for that.
  */
 #include <string.h>
 
