@@ -2,6 +2,8 @@
 /*
  * mailbox.c - a loop's inbox, in every order: it sleeps and is posted to, its port closes, it goes.
  */
+#include <stdlib.h>
+
 #include "explore_kit.h"
 
 #define MESSAGES	2	/* of each sender */
@@ -131,8 +133,10 @@ static void two_senders(void)
 
 START_TEST(each_message_of_two_threads_runs_once_and_wakes_the_loop)
 {
-	if (explore(two_senders, &(struct explore){ .interrupts = 2 }) && !test_on_valgrind())
-		ck_assert(listened && slept);	/* by one interrupt none listens */
+	/* By one interrupt none listens. */
+	if (explore(two_senders, &(struct explore){ .interrupts = 2 }) && !test_on_valgrind() &&
+	    !getenv("EXPLORE_BOUND"))
+		ck_assert(listened && slept);
 }
 END_TEST
 
