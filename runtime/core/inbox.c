@@ -2,19 +2,21 @@
 /*
  * inbox.c - see inbox.h; and ports, the public handle on it.
  *
- * The bell has a lock of its own, or the loop that it wakes would run into the lock of who rings it
- * and sleep again.  It is taken under the other lock, and closing waits for it: so nobody rings the
- * bell of a loop that is gone.  The loop looks at `first` without the lock once a turn; what it
- * misses there it sees when it takes the lock to say that it will sleep.
+ * The bell is rung without the lock, or the loop that it wakes would run into that and sleep again.
+ * So the loop may be gone by then; the bell is not, who holds the inbox holds it too.  The loop
+ * looks at `first` without the lock once a turn; what it misses there it sees when it takes the
+ * lock to say that it will sleep.
  */
 
 #define _GNU_SOURCE
+#include <errno.h>
 #include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "core/inbox.h"
 #include "core/loop.h"
 #include "kernel/alloc.h"
-#include "kernel/backend.h"
 
 static unsigned forks;		/* written only where there is one thread */
 
@@ -45,23 +47,30 @@ static void lock_init(pthread_mutex_t *lock)
 	pthread_mutexattr_destroy(&kind);
 }
 
-struct weir_inbox *weir_inbox_new_(struct weir_backend *be)
+int weir_inbox_new_(struct weir_inbox **inbox)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct weir_inbox *in = weir_alloc_(sizeof *in);
+	int rc;
 
 	if (!in)
-		return NULL;
+		return -ENOMEM;
+	in->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (in->bell < 0) {
+		rc = -errno;
+		weir_free_(in);
+		return rc;
+	}
 	pthread_once(&once, watch_forks);
 	in->forks = forks;
 	lock_init(&in->lock);
-	pthread_mutex_init(&in->bell, NULL);	/* of the default kind: cannot fail either */
 	in->first = NULL;
 	in->last = &in->first;
-	in->be = be;
+	in->open = true;
 	in->loop = WEIR_AWAKE_;
 	atomic_init(&in->refs, 1);
-	return in;
+	*inbox = in;
+	return 0;
 }
 
 void weir_inbox_ref_(struct weir_inbox *in)
@@ -73,7 +82,7 @@ void weir_inbox_unref_(struct weir_inbox *in)
 {
 	if (atomic_fetch_sub_explicit(&in->refs, 1, memory_order_acq_rel) > 1)
 		return;
-	pthread_mutex_destroy(&in->bell);
+	close(in->bell);
 	pthread_mutex_destroy(&in->lock);
 	weir_free_(in);
 }
@@ -81,25 +90,20 @@ void weir_inbox_unref_(struct weir_inbox *in)
 /* Closed is whether the way to it is.  Gives back the lock, which the caller has taken. */
 static bool put_and_unlock(struct weir_inbox *in, struct weir_msg *msg, bool can_wait, bool closed)
 {
-	struct weir_backend *be = closed ? NULL : in->be;
-	bool rings = false;
+	bool open = in->open && !closed, rings = false;
 
-	if (be) {
+	if (open) {
 		msg->next = NULL;
 		__atomic_store_n(in->last, msg, __ATOMIC_RELAXED);	/* maybe `first` */
 		in->last = &msg->next;
 		rings = in->loop == WEIR_SLEEPS_ || (in->loop == WEIR_DOZES_ && !can_wait);
 	}
-	if (rings) {
+	if (rings)
 		in->loop = WEIR_AWAKE_;
-		pthread_mutex_lock(&in->bell);
-	}
 	pthread_mutex_unlock(&in->lock);
-	if (rings) {
-		be->ops->wake(be);
-		pthread_mutex_unlock(&in->bell);
-	}
-	return be;
+	if (rings)
+		eventfd_write(in->bell, 1);	/* EAGAIN: it is readable already */
+	return open;
 }
 
 bool weir_inbox_put_(struct weir_inbox *in, struct weir_msg *msg, bool can_wait)
@@ -159,10 +163,8 @@ void weir_inbox_close_(struct weir_inbox *in)
 	pthread_mutex_lock(&in->lock);
 	msg = in->first;
 	in->first = NULL;
-	in->be = NULL;
+	in->open = false;
 	pthread_mutex_unlock(&in->lock);
-	pthread_mutex_lock(&in->bell);		/* who rings it is done */
-	pthread_mutex_unlock(&in->bell);
 	run(msg);
 }
 
@@ -210,7 +212,7 @@ void weir_port_close(struct weir_port *p)
 	if (p->inbox->forks != forks)
 		return;
 	pthread_mutex_lock(&p->inbox->lock);
-	counted = !p->closed && p->inbox->be;	/* the loop may be gone */
+	counted = !p->closed && p->inbox->open;	/* the loop may be gone */
 	p->closed = true;
 	pthread_mutex_unlock(&p->inbox->lock);
 	if (!counted)

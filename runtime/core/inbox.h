@@ -14,14 +14,12 @@
 
 #include "weir/port.h"
 
-struct weir_backend;
-
 struct weir_inbox {
 	pthread_mutex_t lock;
 	struct weir_msg *first, **last;		/* under lock; first also read without, as a hint */
-	struct weir_backend *be;		/* under lock; NULL once closed */
+	bool open;				/* under lock */
 	enum { WEIR_AWAKE_, WEIR_DOZES_, WEIR_SLEEPS_ } loop;	/* under lock */
-	pthread_mutex_t bell;			/* held while it is rung */
+	int bell;				/* an eventfd, which the loop's backend polls */
 	atomic_uint refs;
 	unsigned forks;				/* see weir_forks_() */
 };
@@ -30,7 +28,8 @@ struct weir_inbox {
  * parent's: its ring, its lock, its bell. */
 unsigned weir_forks_(void);
 
-struct weir_inbox *weir_inbox_new_(struct weir_backend *be);
+/* Results: 0; -ENOMEM, -EMFILE, -ENFILE. */
+int weir_inbox_new_(struct weir_inbox **in);
 void weir_inbox_ref_(struct weir_inbox *in);
 void weir_inbox_unref_(struct weir_inbox *in);
 

@@ -384,7 +384,8 @@ static int simulated_new(struct weir_loop *loop)
 
 	if (rc < 0)
 		return rc;
-	rc = weir_uring_new_(&loop->be, &weir_sim_, sim, c->ops, c->entries);
+	rc = weir_uring_new_(&loop->be, &weir_sim_, sim, c->ops, c->entries,
+			    loop->inbox->bell);
 	if (rc < 0)
 		weir_sim_free_(sim);
 	loop->shuffle = c->sim->trouble & WEIR_SIM_SHUFFLE;
@@ -397,7 +398,8 @@ static int backend_new(struct weir_loop *loop)
 {
 	const struct weir_loop_conf *c = &loop->conf;
 	struct weir_backend *real;
-	int rc = weir_uring_new_(&real, &weir_linux_, NULL, c->ops, c->entries);
+	int rc = weir_uring_new_(&real, &weir_linux_, NULL, c->ops, c->entries,
+				loop->inbox->bell);
 
 	loop->be = real;
 	if (rc < 0 || !c->virtual_clock)
@@ -421,17 +423,15 @@ int weir_loop_new(struct weir_loop **out, const struct weir_loop_conf *conf)
 	rc = conf_check(&loop->conf);
 	if (rc < 0)
 		goto free_loop;
-	rc = loop->conf.sim ? simulated_new(loop) : backend_new(loop);
+	rc = weir_inbox_new_(&loop->inbox);
 	if (rc < 0)
 		goto free_loop;
-	loop->inbox = weir_inbox_new_(loop->be);
-	if (!loop->inbox) {
-		rc = -ENOMEM;
-		goto free_backend;
-	}
-	rc = weir_kit_begin_(loop);
+	rc = loop->conf.sim ? simulated_new(loop) : backend_new(loop);
 	if (rc < 0)
 		goto unref_inbox;
+	rc = weir_kit_begin_(loop);
+	if (rc < 0)
+		goto free_backend;
 	seed = loop->conf.seed ? loop->conf.seed : loop->be->ops->entropy(loop->be);
 	loop->random[0] = splitmix(&seed);
 	loop->random[1] = splitmix(&seed);
@@ -450,10 +450,10 @@ int weir_loop_new(struct weir_loop **out, const struct weir_loop_conf *conf)
 	*out = loop;
 	return 0;
 
-unref_inbox:
-	weir_inbox_unref_(loop->inbox);
 free_backend:
 	loop->be->ops->free(loop->be);
+unref_inbox:
+	weir_inbox_unref_(loop->inbox);
 free_loop:
 	weir_free_(loop);
 	return rc;
@@ -501,11 +501,14 @@ static void let_go(struct weir_list *ctxs)
  * result in vain. */
 static void let_go_of_threads(struct weir_loop *loop)
 {
-	if (loop->jobs)
-		return;
-	if (loop->workers)
+	if (!loop->jobs && loop->workers)
 		loop->workers_free(loop->workers);
-	weir_inbox_unref_(loop->inbox);
+}
+
+static void let_go_of_inbox(struct weir_loop *loop)
+{
+	if (!loop->jobs)
+		weir_inbox_unref_(loop->inbox);
 }
 
 /* True: the memory of tasks must stay, the kernel or others who know them may still write to it. */
@@ -547,6 +550,7 @@ int weir_loop_free(struct weir_loop *loop)
 		weir_slab_fini_(&loop->slab);
 	weir_kit_end_(loop);
 	loop->be->ops->free(loop->be);
+	let_go_of_inbox(loop);
 	if (loop->buffers_free)
 		loop->buffers_free(loop);
 	weir_free_(loop);

@@ -114,10 +114,11 @@ enum {
 struct weir_sys_ops;
 
 /* ops: in flight at most, internal ones included; entries: of the submission queue; sys: who
- * answers the system calls, and its state, which goes with the backend if this succeeds.
+ * answers the system calls, and its state, which goes with the backend if this succeeds; bell: an
+ * eventfd, the caller's and open for longer, which wakes the loop when it is written to.
  * Results: 0; -EPERM, -ENOSYS, -ENOMEM, -EMFILE, -ENFILE. */
 int weir_uring_new_(struct weir_backend **be, const struct weir_sys_ops *sys, void *world,
-		    unsigned ops, unsigned entries);
+		    unsigned ops, unsigned entries, int bell);
 
 /* The backend inner, which it takes over, with a clock that only advance() moves.  Results: 0;
  * -ENOMEM (inner stays the caller's). */

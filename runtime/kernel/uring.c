@@ -431,12 +431,6 @@ static void uring_stats(struct weir_backend *be, struct weir_backend_stats *stat
 	*stats = uring_of(be)->stats;
 }
 
-static void close_fd(int fd)
-{
-	if (fd >= 0)
-		close(fd);
-}
-
 static void uring_drop(struct weir_backend *be, int fd)
 {
 	struct uring *u = uring_of(be);
@@ -473,9 +467,9 @@ static void uring_free(struct weir_backend *be)
 	u->limit = WEIR_FOREVER;
 	stopped = own_stop(u);
 	u->sys->ring_exit(u, &u->ring);
-	close_fd(u->notify_fd);
+	if (u->notify_fd >= 0)
+		close(u->notify_fd);
 	u->sys->close(u, u->timer_fd);
-	close_fd(u->wake_fd);
 	weir_uring_ops_fini_(u);
 	u->sys->free(u);
 	if (stopped)
@@ -510,7 +504,7 @@ static const struct weir_backend_ops simulated_ops = {
 };
 
 int weir_uring_new_(struct weir_backend **be, const struct weir_sys_ops *sys, void *world,
-		    unsigned ops, unsigned entries)
+		    unsigned ops, unsigned entries, int bell)
 {
 	struct uring *u = weir_zalloc_(1, sizeof *u);
 	int rc;
@@ -520,6 +514,7 @@ int weir_uring_new_(struct weir_backend **be, const struct weir_sys_ops *sys, vo
 	u->be.ops = sys->advance ? &simulated_ops : &uring_ops;
 	u->sys = sys;
 	u->world = world;
+	u->wake_fd = bell;
 	u->notify_fd = -1;
 	u->due = u->armed = u->limit = WEIR_FOREVER;
 	u->timer_op.u.kernel.slot = u->wake_op.u.kernel.slot = NO_SLOT;
@@ -537,20 +532,13 @@ int weir_uring_new_(struct weir_backend **be, const struct weir_sys_ops *sys, vo
 		rc = u->timer_fd;
 		goto fini_ops;
 	}
-	u->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (u->wake_fd < 0) {
-		rc = -errno;
-		goto close_timer;
-	}
 	own_start(u);
 	rc = enter(u, false);	/* a filter may allow io_uring_setup(2) alone */
 	if (rc < 0)
-		goto close_wake;
+		goto close_timer;
 	*be = &u->be;
 	return 0;
 
-close_wake:
-	close(u->wake_fd);
 close_timer:
 	sys->close(u, u->timer_fd);
 fini_ops:

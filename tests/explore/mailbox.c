@@ -187,7 +187,7 @@ static void free_loop_that_slept(void)
 	stop(1);
 }
 
-START_TEST(a_loop_ends_only_when_who_rings_its_bell_is_done)
+START_TEST(the_bell_of_a_loop_that_is_gone_may_be_rung)
 {
 	if (explore(free_loop_that_slept, &(struct explore){ .interrupts = 2, .clock = true }))
 		ck_assert(ran && refused);
@@ -197,4 +197,4 @@ END_TEST
 TESTS("explore mailbox", each_message_of_two_threads_runs_once_and_wakes_the_loop,
       a_post_that_meets_the_end_of_port_and_loop_is_run_or_refused,
       a_post_that_meets_the_end_of_the_loop_is_run_or_refused,
-      a_loop_ends_only_when_who_rings_its_bell_is_done)
+      the_bell_of_a_loop_that_is_gone_may_be_rung)

@@ -13,7 +13,9 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/loop.h"
 #include "io/io_kit.h"
@@ -459,6 +461,24 @@ END_TEST
 
 /* ---- strangers ---- */
 
+static int bell;
+
+static struct weir_backend *backend_new(unsigned ops, unsigned entries)
+{
+	struct weir_backend *be;
+
+	bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ck_assert_int_ge(bell, 0);
+	ck_assert_int_eq(weir_uring_new_(&be, &weir_linux_, NULL, ops, entries, bell), 0);
+	return be;
+}
+
+static void backend_free(struct weir_backend *be)
+{
+	be->ops->free(be);
+	close(bell);
+}
+
 static void stranger(struct uring *u, uint64_t user_data)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
@@ -472,7 +492,7 @@ START_TEST(completions_of_no_op_are_counted_and_do_no_harm)
 	struct weir_backend *be;
 	struct uring *u;
 
-	ck_assert_int_eq(weir_uring_new_(&be, &weir_linux_, NULL, 16, 8), 0);
+	be = backend_new(16, 8);
 	u = uring_of(be);
 	stranger(u, 5);				/* a slot that is free */
 	stranger(u, 12345);			/* no slot */
@@ -480,7 +500,7 @@ START_TEST(completions_of_no_op_are_counted_and_do_no_harm)
 	stranger(u, UINT64_MAX);
 	ck_assert_int_eq(be->ops->turn(be, false), 0);
 	ck_assert_uint_eq(u->stats.unknown, 4);
-	be->ops->free(be);
+	backend_free(be);
 }
 END_TEST
 
@@ -505,7 +525,7 @@ START_TEST(a_stale_completion_ends_no_op)
 	char byte;
 
 	begin();
-	ck_assert_int_eq(weir_uring_new_(&be, &weir_linux_, NULL, 16, 8), 0);
+	be = backend_new(16, 8);
 	u = uring_of(be);
 	ck_assert(!be->ops->submit(be, &before));
 	stale = (uint64_t)u->slots[before.u.kernel.slot].generation << 32 | before.u.kernel.slot;
@@ -524,7 +544,7 @@ START_TEST(a_stale_completion_ends_no_op)
 	while (now.res == 1)
 		ck_assert_int_eq(be->ops->turn(be, true), 0);
 	ck_assert_int_eq(now.res, -ECANCELED);
-	be->ops->free(be);
+	backend_free(be);
 	end();
 }
 END_TEST
@@ -560,7 +580,7 @@ START_TEST(a_cancel_that_misses_its_op_is_tried_again_but_not_for_ever)
 	char byte;
 
 	begin();
-	ck_assert_int_eq(weir_uring_new_(&be, &weir_linux_, NULL, 1024, 512), 0);
+	be = backend_new(1024, 512);
 	u = uring_of(be);
 	op.u.kernel.fd = pipe_fds[0];
 	op.u.kernel.addr = (uintptr_t)&byte;
@@ -574,7 +594,7 @@ START_TEST(a_cancel_that_misses_its_op_is_tried_again_but_not_for_ever)
 	while (op.res == 1)	/* one of the tries finds it */
 		ck_assert_int_eq(be->ops->turn(be, true), 0);
 	ck_assert_int_eq(op.res, -ECANCELED);
-	be->ops->free(be);
+	backend_free(be);
 	end();
 }
 END_TEST
@@ -705,11 +725,11 @@ START_TEST(ops_that_block_get_few_threads_of_the_kernels)
 	unsigned most[2] = { 0, 0 };	/* ask, and change nothing */
 	struct weir_backend *be;
 
-	ck_assert_int_eq(weir_uring_new_(&be, &weir_linux_, NULL, 16, 8), 0);
+	be = backend_new(16, 8);
 	ck_assert_int_eq(io_uring_register_iowq_max_workers(&uring_of(be)->ring, most), 0);
 	ck_assert_uint_eq(most[0], 4);
 	ck_assert_uint_eq(most[1], 16);
-	be->ops->free(be);
+	backend_free(be);
 }
 END_TEST
 
