@@ -16,16 +16,6 @@ struct weir_buffer_ {
 /* What the kernel reads or fills until op has ended, strings and addresses of sockets apart. */
 struct weir_buffer_ weir_kernel_buffer_(const struct weir_op *op);
 
-/* What an op that polls has in flags: a 32-bit field that big-endian machines fill half by half. */
-static inline uint32_t weir_poll_events_(uint32_t events)
-{
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	return events << 16;
-#else
-	return events;
-#endif
-}
-
 /* Closes fd, which op gave and nobody will take. */
 void weir_kernel_drop_(struct weir_op *op, int fd);
 

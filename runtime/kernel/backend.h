@@ -101,6 +101,16 @@ struct weir_backend {
  * WEIR_KOP_CLOSE off is the caller's and len the backend's.  An op that is WEIR_MULTISHOT_ has its
  * group in addr; off is 0, and at each completion its IORING_CQE_F_*. */
 
+/* What an op that polls has in flags: a 32-bit field that big-endian machines fill half by half. */
+static inline uint32_t weir_poll_events_(uint32_t events)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	return events << 16;
+#else
+	return events;
+#endif
+}
+
 /* Opcodes of calls that never block, which a backend makes at once, and of close, which waits
  * until the kernel has let go of every op on the descriptor, and then may wait for the next turn.
  * Above any IORING_OP_*. */

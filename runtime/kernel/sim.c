@@ -321,6 +321,8 @@ static int perform(struct sim *s, struct sim_req *r)
 	}
 	if (weir_sim_selects_(&r->sqe))
 		return weir_sim_receive_(s, r);
+	if (weir_sim_goes_on_(&r->sqe))
+		return weir_sim_poll_on_(s, r);
 	if (r->internal || !may_cut(r) || !sim_chance(s, s->cut))
 		return weir_sim_do_(s, r);
 	once = *r;

@@ -122,6 +122,10 @@ bool weir_sim_impatient_(const struct io_uring_sqe *sqe);
 bool weir_sim_wants_all_(const struct io_uring_sqe *sqe);
 /* True: such a one, of whose bytes some are there: if it is called off, they are its result. */
 bool weir_sim_has_some_(const struct sim_req *r);
+/* True: a poll that tells of each time anew; of an eventfd of Linux's, as weir has no other. */
+bool weir_sim_goes_on_(const struct io_uring_sqe *sqe);
+/* Its effect, once: the result, and r->flags.  What is told is taken, so that it is told once. */
+int weir_sim_poll_on_(struct sim *s, struct sim_req *r);
 /* Whether a poll that stands in for r would end at once. */
 bool weir_sim_polls_ready_(const struct sim *s, const struct sim_req *r);
 /* True: r is on a file or a name, which Linux may hand to a thread. */

@@ -302,6 +302,22 @@ static int foreign_poll(const struct sim_req *r)
 						     : p.revents;
 }
 
+bool weir_sim_goes_on_(const struct io_uring_sqe *sqe)
+{
+	return sqe->opcode == IORING_OP_POLL_ADD && sqe->len & IORING_POLL_ADD_MULTI;
+}
+
+int weir_sim_poll_on_(struct sim *s, struct sim_req *r)
+{
+	eventfd_t count;
+	int res = r->desc ? -EINVAL : foreign_poll(r);
+
+	if (res <= 0 || eventfd_read(r->sqe.fd, &count) < 0 || sim_chance(s, s->again))
+		return res;
+	r->flags |= IORING_CQE_F_MORE;
+	return res;
+}
+
 /* io_uring waits for a connect, whether or not the socket is one that does not block. */
 static int foreign_connect(const struct io_uring_sqe *q)
 {

@@ -3,11 +3,13 @@
  * uring.c - the io_uring backend: the ring, its clock, its turn.  The system calls are those of
  * sys.h, so that a simulated kernel can answer them.
  *
- * Two ops are the backend's own: a read of the timerfd, always in flight; and one of the eventfd by
- * which other threads wake the loop, in flight while it sleeps.  Nothing is allocated after
+ * Two ops are the backend's own: a read of the timerfd, always in flight; and a poll of the eventfd
+ * by which other threads wake the loop, which goes on and on.  Nobody reads that: a poll that goes
+ * on tells of each write, and begun anew of all before.  Nothing is allocated after
  * weir_uring_new_().
  */
 #define _GNU_SOURCE
+#include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -104,20 +106,17 @@ static const struct weir_op_def timer_def = {
 	.flags = WEIR_INTERNAL_,
 };
 static const struct weir_op_def wake_def = {
-	.name = "wake-up", .complete = wake_complete, .opcode = IORING_OP_READ,
+	.name = "wake-up", .complete = wake_complete, .opcode = IORING_OP_POLL_ADD,
 	.flags = WEIR_INTERNAL_,
 };
 
-static void read_start(struct uring *u, struct weir_op *op, const struct weir_op_def *def, int fd,
-		       uint64_t *count)
+static void timer_start(struct uring *u)
 {
-	op->def = def;
-	op->u.kernel.fd = fd;
-	op->u.kernel.addr = (uintptr_t)count;
-	op->u.kernel.len = sizeof *count;
-	op->u.kernel.off = 0;
-	op->u.kernel.flags = 0;
-	weir_uring_submit_(&u->be, op);
+	u->timer_op.def = &timer_def;
+	u->timer_op.u.kernel = (struct weir_kernel_args){
+		.fd = u->timer_fd, .addr = (uintptr_t)&u->timer_count, .len = sizeof u->timer_count,
+	};
+	weir_uring_submit_(&u->be, &u->timer_op);
 }
 
 /* Which timers are due, and how often, the core computes from the clock, so that no tick can be
@@ -129,7 +128,7 @@ static void timer_complete(struct weir_op *op, int res)
 	(void)res;
 	u->armed = WEIR_FOREVER;
 	if (!u->closing)
-		read_start(u, op, &timer_def, u->timer_fd, &u->timer_count);
+		timer_start(u);
 }
 
 static bool is_over(const struct weir_op *op)
@@ -137,15 +136,20 @@ static bool is_over(const struct weir_op *op)
 	return op->u.kernel.slot == NO_SLOT;
 }
 
-/* A bell that was rung before is heard at once. */
 static void wake_start(struct uring *u)
 {
-	if (is_over(&u->wake_op) && !u->closing)
-		read_start(u, &u->wake_op, &wake_def, u->wake_fd, &u->wake_count);
+	if (!is_over(&u->wake_op) || u->closing)
+		return;
+	u->wake_op.def = &wake_def;
+	u->wake_op.u.kernel = (struct weir_kernel_args){
+		.fd = u->wake_fd, .len = IORING_POLL_ADD_MULTI, .flags = weir_poll_events_(POLLIN),
+	};
+	weir_uring_submit_(&u->be, &u->wake_op);
 }
 
-/* A loop's own sleep begins it anew, so that one call submits it and sleeps.  A host sleeps without
- * a call of ours: there it is submitted at once, or keeps the host from it. */
+/* It ends when the kernel is short of something.  A loop's own sleep begins it anew, so that one
+ * call submits it and sleeps.  A host sleeps without a call of ours: there it is submitted at once,
+ * or keeps the host from it. */
 static void wake_complete(struct weir_op *op, int res)
 {
 	struct uring *u = weir_container_of(op, struct uring, wake_op);
@@ -278,7 +282,7 @@ static void own_start(struct uring *u)
 {
 	u->closing = false;
 	if (is_over(&u->timer_op))
-		read_start(u, &u->timer_op, &timer_def, u->timer_fd, &u->timer_count);
+		timer_start(u);
 	wake_start(u);
 }
 

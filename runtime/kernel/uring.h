@@ -49,7 +49,7 @@ struct uring {
 	struct weir_list closers;	/* close ops waiting for the ops on their descriptor */
 
 	struct weir_op timer_op, wake_op;
-	uint64_t timer_count, wake_count;	/* what they read */
+	uint64_t timer_count;		/* what the first reads */
 	int timer_fd, wake_fd, notify_fd;
 	uint64_t due, armed;		/* what the timerfd should be set to, and is */
 	uint64_t limit;			/* no turn blocks past this */

@@ -553,6 +553,14 @@ static WEIR_CO(job, self, op)
 }
 WEIR_END
 
+struct stopper { struct weir_frame co; };
+
+static WEIR_CO(stopper, self, op)
+{
+	weir_group_cancel(weir_loop_group(loop), 0);
+}
+WEIR_END
+
 START_TEST(jobs_are_steps_and_may_be_cancelled_before_they_begin_or_when_they_have)
 {
 	unsigned seed, never = 0, told = 0, whole = 0;
@@ -562,6 +570,8 @@ START_TEST(jobs_are_steps_and_may_be_cancelled_before_they_begin_or_when_they_ha
 		begin(seed, 0);
 		logged = 0;
 		go(job, .n = 7, .rc = &rc);
+		if (seed % 8 == 0)	/* in the turn in which it is queued */
+			go(stopper);
 		turn(1 + (int)(seed % 6));
 		weir_group_cancel(weir_loop_group(loop), 0);
 		weir_loop_run(loop);

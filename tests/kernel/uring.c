@@ -185,7 +185,7 @@ static void *post(void *arg)
 	return NULL;
 }
 
-/* The read of the eventfd by which they wake the loop is an op like others. */
+/* The poll by which they wake the loop is an op like others. */
 START_TEST(other_threads_are_heard_when_all_room_is_taken)
 {
 	struct poster p = { .msg = { .fn = posted } };

@@ -43,7 +43,7 @@ struct request {
 	struct file *file;
 	uint64_t user_data, order;
 	void *to;
-	bool read, cancelled;
+	bool read, multi, cancelled;
 };
 
 struct ring {
@@ -76,12 +76,12 @@ void explore_atomic(const volatile void *p, const char *function)
 
 /* ---- completions ---- */
 
-static void post(struct ring *r, uint64_t user_data, int res)
+static void post(struct ring *r, uint64_t user_data, int res, uint32_t flags)
 {
 	if (r->cq_tail - r->cq_head == CQ_MAX)
 		explore_fail("the completion queue overflows");
 	r->cqes[r->cq_tail % CQ_MAX] =
-		(struct io_uring_cqe){ .user_data = user_data, .res = res };
+		(struct io_uring_cqe){ .user_data = user_data, .res = res, .flags = flags };
 	r->cq_tail++;
 	if (r->notify && !(r->cq_flags & IORING_CQ_EVENTFD_DISABLED))
 		r->notify->count++;
@@ -89,12 +89,13 @@ static void post(struct ring *r, uint64_t user_data, int res)
 
 static void end(struct request *q, int res)
 {
-	post(q->ring, q->user_data, res);
+	post(q->ring, q->user_data, res, 0);
 	q->state = FREE;
 	file_unref(q->file);
 }
 
-/* Someone else may have been faster. */
+/* Someone else may have been faster.  A poll that goes on tells of what has been written since it
+ * told last. */
 static void try(struct request *q)
 {
 	if (!q->file->count) {
@@ -102,6 +103,9 @@ static void try(struct request *q)
 	} else if (q->read) {
 		*(uint64_t *)q->to = file_take(q->file);
 		end(q, sizeof(uint64_t));
+	} else if (q->multi) {
+		q->state = ARMED;
+		post(q->ring, q->user_data, POLLIN, IORING_CQE_F_MORE);
 	} else {
 		end(q, POLLIN);
 	}
@@ -234,12 +238,13 @@ static void start(struct ring *r, const struct io_uring_sqe *sqe)
 	*q = (struct request){
 		.ring = r, .file = file_of(sqe->fd), .user_data = sqe->user_data,
 		.to = (void *)(uintptr_t)sqe->addr, .read = sqe->opcode == IORING_OP_READ,
+		.multi = sqe->opcode == IORING_OP_POLL_ADD && sqe->len & IORING_POLL_ADD_MULTI,
 	};
 	q->file->refs++;
 	try(q);
 }
 
-/* What is due already either ends as it would have or as cancelled. */
+/* What is due already ends as it would have or as cancelled; what goes on is always found. */
 static void cancel(struct ring *r, const struct io_uring_sqe *sqe)
 {
 	struct request *q;
@@ -248,9 +253,10 @@ static void cancel(struct ring *r, const struct io_uring_sqe *sqe)
 		if (q->state != FREE && q->ring == r && q->user_data == sqe->addr)
 			break;
 	if (q == requests + REQUESTS_MAX) {
-		post(r, sqe->user_data, -ENOENT);
-	} else if (q->state == DUE && explore_choose(2, "the request is faster than its cancel")) {
-		post(r, sqe->user_data, -EALREADY);
+		post(r, sqe->user_data, -ENOENT, 0);
+	} else if (q->state == DUE && !q->multi &&
+		   explore_choose(2, "the request is faster than its cancel")) {
+		post(r, sqe->user_data, -EALREADY, 0);
 	} else {
 		q->cancelled = true;
 		if (q->state == ARMED)
