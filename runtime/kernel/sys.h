@@ -41,7 +41,8 @@ struct weir_sys_ops {
 	int (*timer_new)(struct uring *u);
 	int (*timer_set)(struct uring *u, int fd, uint64_t due);
 
-	/* True: op is a system call that does not block; it was made, the result is in op->res. */
+	/* For opcodes above WEIR_KOP_CLOSE.  True: op is a system call that does not block; it was
+	 * made, the result is in op->res. */
 	bool (*call)(struct uring *u, struct weir_op *op);
 	/* close(2): 0 or -errno, the descriptor is gone either way. */
 	int (*close)(struct uring *u, int fd);

@@ -15,7 +15,7 @@
 #include "kernel/alloc.h"
 #include "kernel/uring.h"
 
-#define BATCH		64	/* completions taken out of the queue before any is acted on */
+#define BATCH		64	/* completions looked for at a time */
 #define CANCELS		(1u << 31)	/* in a completion's slot: of the cancel, not the op */
 #define MISSES		256u	/* that a cancel may miss its op, until it is given up */
 #define RESERVE		64u	/* slots, but at most a quarter, that are for internal ops alone */
@@ -264,7 +264,7 @@ bool weir_uring_submit_(struct weir_backend *be, struct weir_op *op)
 	}
 	if (op->def->opcode == WEIR_KOP_CLOSE)
 		return close_begin(u, op);
-	if (u->sys->call(u, op))
+	if (op->def->opcode > WEIR_KOP_CLOSE && u->sys->call(u, op))
 		return true;
 	if ((!weir_list_empty_(&u->parked) && !is_internal(op)) || !launch(u, op))
 		park(u, op, place(u, op));
@@ -501,24 +501,21 @@ static void end_dropped(struct uring *u)
 	}
 }
 
-/* Takes completions out in batches, since acting on one may submit, and so fill the queue again.
+/* Each is taken out of the queue before it is acted on, which may submit, and so need its place.
  * Bounded by the queue's size: what comes after that is for the next turn. */
 unsigned weir_uring_reap_(struct uring *u)
 {
 	struct io_uring_cqe *cqes[BATCH];
-	struct { uint64_t user_data; int res; uint32_t flags; } batch[BATCH];
 	unsigned n, i, total = 0;
 
 	do {
 		n = io_uring_peek_batch_cqe(&u->ring, cqes, BATCH);
 		for (i = 0; i < n; i++) {
-			batch[i].user_data = cqes[i]->user_data;
-			batch[i].res = cqes[i]->res;
-			batch[i].flags = cqes[i]->flags;
+			struct io_uring_cqe cqe = *cqes[i];
+
+			io_uring_cq_advance(&u->ring, 1);
+			completion(u, cqe.user_data, cqe.res, cqe.flags);
 		}
-		io_uring_cq_advance(&u->ring, n);
-		for (i = 0; i < n; i++)
-			completion(u, batch[i].user_data, batch[i].res, batch[i].flags);
 		total += n;
 	} while (n == BATCH && total < 2 * u->n_slots);
 	if (total && u->lone)
