@@ -4,9 +4,8 @@
  *
  * AddressSanitizer does not see the kernel write past the end of a buffer, or into one that has
  * been freed meanwhile; valgrind does not see it write at all; ThreadSanitizer sees neither that it
- * uses a buffer nor that what one thread sent another has received.  Without such a tool nothing is
- * left of this but a few no-ops of valgrind's where its header is installed, a nanosecond of what
- * takes a system call anyway.
+ * uses a buffer nor that what one thread sent another has received.  Without such a tool all this
+ * does nothing; who calls it for each op asks weir_memory_watched_ first.
  */
 #ifndef WEIR_CORE_MEMORY_H
 #define WEIR_CORE_MEMORY_H
@@ -52,10 +51,18 @@ void __tsan_write_range(void *p, long n);
 #include <valgrind/memcheck.h>
 #endif
 #endif
-#ifndef VALGRIND_MAKE_MEM_DEFINED
+#ifndef RUNNING_ON_VALGRIND
+#define RUNNING_ON_VALGRIND				0
 #define VALGRIND_MAKE_MEM_DEFINED(p, n)			((void)(p), (void)(n))
 #define VALGRIND_CHECK_MEM_IS_ADDRESSABLE(p, n)		((void)(p), (void)(n))
 #define VALGRIND_CHECK_MEM_IS_DEFINED(p, n)		((void)(p), (void)(n))
+#endif
+
+/* Whether there is such a tool. */
+#if defined WEIR_ASAN_ || defined WEIR_TSAN_
+#define weir_memory_watched_	true
+#else
+extern bool weir_memory_watched_;	/* written before main() */
 #endif
 
 /* n bytes at p must be the program's, and no other thread's to use, when the kernel gets them and
