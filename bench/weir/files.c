@@ -27,7 +27,7 @@ struct reader {
 	long *next, files;
 	uint64_t *sum;
 	char name[24];
-	uint64_t words[FILE_BYTES / sizeof(uint64_t)];
+	uint64_t *words;
 };
 
 static WEIR_CO(reader, self, op)
@@ -54,11 +54,12 @@ static long small(long n, long at_a_time)
 	int dir = directory();
 	long next = 0, i;
 	uint64_t sum = 0;
+	static uint64_t words[AT_A_TIME][FILE_BYTES / sizeof(uint64_t)];
 	uint64_t began = nanoseconds(CLOCK_MONOTONIC);
 
 	for (i = 0; i < at_a_time; i++)
 		must(weir_go(weir_loop_group(loop), reader, .dir = dir, .next = &next, .sum = &sum,
-			     .files = n), "spawn");
+			     .files = n, .words = words[i]), "spawn");
 	must(weir_loop_run(loop), "files");
 	figure(NULL, (double)n * 1e6 / (double)(nanoseconds(CLOCK_MONOTONIC) - began), "k/s");
 	check(sum == sum_of_files(n), "all bytes were read");
