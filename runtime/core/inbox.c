@@ -50,15 +50,18 @@ static void lock_init(pthread_mutex_t *lock)
 int weir_inbox_new_(struct weir_inbox **inbox)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	struct weir_inbox *in = weir_alloc_(sizeof *in);
+	void *block = weir_alloc_(sizeof(struct weir_inbox) + WEIR_CACHE_LINE_ - 1);
+	struct weir_inbox *in;
 	int rc;
 
-	if (!in)
+	if (!block)
 		return -ENOMEM;
+	in = (void *)(((uintptr_t)block + WEIR_CACHE_LINE_ - 1) & -(uintptr_t)WEIR_CACHE_LINE_);
+	in->block = block;
 	in->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (in->bell < 0) {
 		rc = -errno;
-		weir_free_(in);
+		weir_free_(block);
 		return rc;
 	}
 	pthread_once(&once, watch_forks);
@@ -84,7 +87,7 @@ void weir_inbox_unref_(struct weir_inbox *in)
 		return;
 	close(in->bell);
 	pthread_mutex_destroy(&in->lock);
-	weir_free_(in);
+	weir_free_(in->block);
 }
 
 /* Closed is whether the way to it is.  Gives back the lock, which the caller has taken. */

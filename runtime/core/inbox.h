@@ -14,12 +14,17 @@
 
 #include "weir/port.h"
 
+/* What each post writes has a line of the cache; what it reads has another, or would be fetched
+ * anew from the other core each time.  Of posts from there twice as many pass so. */
+#define WEIR_CACHE_LINE_	64
+
 struct weir_inbox {
-	pthread_mutex_t lock;
+	_Alignas(WEIR_CACHE_LINE_) pthread_mutex_t lock;
 	struct weir_msg *first, **last;		/* under lock; first also read without, as a hint */
-	bool open;				/* under lock */
+	_Alignas(WEIR_CACHE_LINE_) bool open;		/* under lock */
 	enum { WEIR_AWAKE_, WEIR_DOZES_, WEIR_SLEEPS_ } loop;	/* under lock */
 	int bell;				/* an eventfd, which the loop's backend polls */
+	void *block;				/* what this lies in, as alloc.h has given it */
 	atomic_uint refs;
 	unsigned forks;				/* see weir_forks_() */
 };
