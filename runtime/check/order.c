@@ -175,7 +175,7 @@ void weir_order_begin_(struct weir_task *t)
 
 	o->in_step = true;
 	o->doer = n;
-	o->end = loop->ready_end;
+	o->end = loop->ready.end;
 	if (!n)
 		return;
 	if (o->on)

@@ -136,7 +136,7 @@ static void shuffle(struct weir_loop *loop)
 	for (i = 0; i < 3; i++) {
 		struct weir_task *heap[2] = { NULL, NULL }, *last[2], *t, *next;
 
-		for (t = loop->ready; t; t = next) {
+		for (t = loop->ready.first; t; t = next) {
 			next = t->op.u.next_ready;
 			if (n++ % 64 == 0)
 				coins = loop->be->ops->entropy(loop->be);
@@ -146,8 +146,8 @@ static void shuffle(struct weir_loop *loop)
 		if (!heap[0] || !heap[1])
 			continue;
 		last[0]->op.u.next_ready = heap[1];
-		loop->ready = heap[0];
-		loop->ready_end = &last[1]->op.u.next_ready;
+		loop->ready.first = heap[0];
+		loop->ready.end = &last[1]->op.u.next_ready;
 	}
 }
 
@@ -159,15 +159,15 @@ static void run_tasks(struct weir_loop *loop)
 
 	if (loop->shuffle)
 		shuffle(loop);
-	for (n = 0, t = loop->ready; n < WEIR_TURN_TASKS && t; n++) {
-		next = loop->ready = t->op.u.next_ready;
+	for (n = 0, t = loop->ready.first; n < WEIR_TURN_TASKS && t; n++) {
+		next = loop->ready.first = t->op.u.next_ready;
 		if (!next)
-			loop->ready_end = &loop->ready;
+			loop->ready.end = &loop->ready.first;
 		if (__builtin_expect(resume != NULL, 0))
 			resume(t);
 		else
 			weir_task_resume_(t);
-		t = next ? next : loop->ready;
+		t = next ? next : loop->ready.first;
 	}
 	loop->stats.resumes += n;
 }
@@ -219,7 +219,7 @@ static void tell_if_full(struct weir_loop *loop)
 /* Posts to a port that is closed since are among it: no port is left to say that they may come. */
 static bool work_left(struct weir_loop *loop)
 {
-	return loop->ready || !weir_list_empty_(&loop->afters) ||
+	return loop->ready.first || !weir_list_empty_(&loop->afters) ||
 		weir_inbox_pending_(loop->inbox) || weir_wheel_next_(&loop->wheel) <= loop->now;
 }
 
@@ -436,7 +436,7 @@ int weir_loop_new(struct weir_loop **out, const struct weir_loop_conf *conf)
 	loop->random[0] = splitmix(&seed);
 	loop->random[1] = splitmix(&seed);
 	loop->now = loop->be->ops->now(loop->be);
-	loop->ready_end = &loop->ready;
+	loop->ready.end = &loop->ready.first;
 	loop->thread = pthread_self();
 	loop->pid = getpid();
 	weir_list_init_(&loop->detached);

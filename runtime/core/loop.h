@@ -27,7 +27,7 @@ struct weir_fd_notes;
 typedef void weir_resume(struct weir_task *t);
 
 struct weir_loop {
-	struct weir_task *ready, **ready_end;	/* the run queue, and where its next goes */
+	struct weir_run_queue_ ready;	/* first, see task.h */
 	uint64_t now;
 	struct weir_backend *be;
 	bool shuffle;			/* ready tasks run in any order */
@@ -132,8 +132,8 @@ static inline void weir_ready_(struct weir_task *t)
 	struct weir_loop *loop = t->ctx->loop;
 
 	t->op.u.next_ready = NULL;
-	*loop->ready_end = t;
-	loop->ready_end = &t->op.u.next_ready;
+	*loop->ready.end = t;
+	loop->ready.end = &t->op.u.next_ready;
 	weir_loop_touch_(loop);
 }
 

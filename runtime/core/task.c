@@ -210,10 +210,9 @@ void weir_buffer_bug_(struct weir_op *op)
 bool weir_yield_park_(struct weir_op *op)
 {
 	op->res = 0;
-	if (__builtin_expect(op->flags & WEIR_OP_ARM_, 0))
+	if (op->flags & WEIR_OP_ARM_)
 		return true;
-	op->state = WEIR_OP_DONE_;
-	weir_ready_(weir_op_task(op));
+	weir_go_last_(weir_op_task(op));
 	return false;
 }
 

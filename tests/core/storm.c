@@ -273,7 +273,7 @@ static void go_on(uint64_t seed)
 
 	weir_loop_dispatch(loop);
 	weir_loop_stats(loop, &s);
-	if (loop->ready || s.in_flight || s.parked)
+	if (loop->ready.first || s.in_flight || s.parked)
 		return;
 	due = weir_wheel_next_(&loop->wheel);
 	if (due == WEIR_FOREVER && s.tasks) {

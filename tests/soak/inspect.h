@@ -242,10 +242,10 @@ static void search_ready(const struct weir_loop *loop)
 {
 	const struct weir_task *t;
 
-	for (t = loop->ready; t; t = t->op.u.next_ready) {
+	for (t = loop->ready.first; t; t = t->op.u.next_ready) {
 		found(&t->op);
 		MUST(t->op.state != WEIR_OP_WAITS_);
-		MUST(t->op.u.next_ready || loop->ready_end == &t->op.u.next_ready);
+		MUST(t->op.u.next_ready || loop->ready.end == &t->op.u.next_ready);
 	}
 }
 

@@ -24,6 +24,11 @@ struct weir_loop;
 /* After so many awaits that did not have to wait, and calls, a task lets the others run. */
 #define WEIR_TASK_BUDGET	128
 
+/* The tasks that are ready, in order, and where the next goes.  Every loop begins with one. */
+struct weir_run_queue_ {
+	struct weir_task *first, **end;
+};
+
 struct weir_task {
 	struct weir_op op;
 	struct weir_frame *leaf;	/* innermost frame: where it goes on */
@@ -69,6 +74,18 @@ WEIR_API bool weir_yield_park_(struct weir_op *op);
 static const struct weir_op_def weir_yield_def_ __attribute__((unused)) = {
 	"yield", NULL, weir_yield_park_, NULL, NULL, NULL, NULL, 0, 0, 0 /* never left waiting */
 };
+
+/* t, which runs, is ready again behind all that are. */
+static inline void weir_go_last_(struct weir_task *t)
+{
+	struct weir_run_queue_ *ready = (struct weir_run_queue_ *)(void *)t->ctx->loop;
+
+	t->op.res = 0;
+	t->op.state = WEIR_OP_DONE_;
+	t->op.u.next_ready = NULL;
+	*ready->end = t;
+	ready->end = &t->op.u.next_ready;
+}
 
 /* Awaits: lets every other ready task run, then goes on.  Result 0, or the ctx's error. */
 WEIR_MUST_USE static inline struct weir_op *weir_yield(struct weir_op *op)
@@ -141,6 +158,9 @@ static inline bool weir_await_(struct weir_task *t, struct weir_op *op)
 		weir_not_its_own_(op);
 	if (__builtin_expect(t->ctx->err != 0, 0) && !(def->flags & WEIR_UNINTERRUPTED_)) {
 		op->res = t->ctx->err;
+	} else if (__builtin_constant_p(def == &weir_yield_def_) && def == &weir_yield_def_) {
+		weir_go_last_(t);	/* a yield that is seen to be one needs no call */
+		return false;
 	} else if (!def->attempt || !def->attempt(op)) {
 		op->state = WEIR_OP_WAITS_;
 		if (!def->park(op))
