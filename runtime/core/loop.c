@@ -161,7 +161,7 @@ static void run_tasks(struct weir_loop *loop)
 		shuffle(loop);
 	for (n = 0, t = loop->ready.first; n < WEIR_TURN_TASKS && t; n++) {
 		next = loop->ready.first = t->op.u.next_ready;
-		if (!next)
+		if (__builtin_expect(!next, 0))
 			loop->ready.end = &loop->ready.first;
 		if (__builtin_expect(resume != NULL, 0))
 			resume(t);

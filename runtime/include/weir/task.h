@@ -163,7 +163,7 @@ static inline bool weir_await_(struct weir_task *t, struct weir_op *op)
 		return false;
 	} else if (!def->attempt || !def->attempt(op)) {
 		op->state = WEIR_OP_WAITS_;
-		if (!def->park(op))
+		if (__builtin_expect(!def->park(op), 1))
 			return false;
 		op->state = WEIR_OP_IDLE_;
 	}
