@@ -8,6 +8,8 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 
 #include "bare_ring.h"
@@ -18,7 +20,8 @@
 #define OUTCOME		64
 #define FILE_BYTES	100000
 
-enum what { PIPE_READ, SOCKET_RECV, ACCEPT, FILE_READ, FILE_WRITE, FSYNC, FIFO_OPEN, NOBODY };
+enum what { PIPE_READ, SOCKET_RECV, ACCEPT, FILE_READ, FILE_WRITE, FSYNC, FIFO_OPEN, POLL_ON,
+	    NOBODY };
 
 static const struct race {
 	const char *name;
@@ -43,6 +46,10 @@ static const struct race {
 	{ "an fsync", FSYNC, .entered = true },
 	{ "an open that blocks", FIFO_OPEN, .thread = true, .entered = true },
 	{ "an open that blocks, in one go", FIFO_OPEN, .thread = true },
+	{ "a poll that goes on", POLL_ON, .entered = true },
+	{ "a poll that goes on, in one go", .what = POLL_ON },
+	{ "a poll that goes on, and has told", POLL_ON, .ready = true, .entered = true },
+	{ "a poll that goes on and can tell, in one go", POLL_ON, .ready = true },
 	{ "nobody", .what = NOBODY },
 };
 
@@ -126,6 +133,9 @@ static void open_files(struct bench *b, struct sim *s, const struct race *r)
 		if (s)
 			ck_assert_int_eq(weir_sim_file_(s, "/fifo", "", 0), 0);
 		break;
+	case POLL_ON:		/* of Linux's on both */
+		b->fds[0] = eventfd(r->ready, EFD_CLOEXEC | EFD_NONBLOCK);
+		return;
 	case NOBODY:
 		break;
 	}
@@ -159,6 +169,9 @@ static void prepare(struct io_uring_sqe *q, const struct bench *b, const struct 
 	case FIFO_OPEN:
 		io_uring_prep_openat(q, AT_FDCWD, "fifo", O_RDONLY | O_CLOEXEC, 0);
 		break;
+	case POLL_ON:
+		io_uring_prep_poll_multishot(q, b->fds[0], POLLIN);
+		break;
 	case NOBODY:
 		return;
 	}
@@ -167,7 +180,7 @@ static void prepare(struct io_uring_sqe *q, const struct bench *b, const struct 
 		q->flags |= IOSQE_ASYNC;
 }
 
-/* Takes in n completions, in words. */
+/* Takes in completions, in words, until n are the last of what they complete. */
 static void take(struct bench *b, unsigned n, char *out)
 {
 	struct io_uring_cqe *cqe;
@@ -182,8 +195,8 @@ static void take(struct bench *b, unsigned n, char *out)
 				       cqe->user_data == OP ? "op" : "cancel", word(cqe->res));
 		if (cqe->user_data == OP && cqe->res >= 0 && b->fds[0] < 0)
 			b->u.sys->close(&b->u, cqe->res);
+		n -= !(cqe->flags & IORING_CQE_F_MORE);
 		io_uring_cqe_seen(&b->u.ring, cqe);
-		n--;
 	}
 }
 
@@ -277,6 +290,57 @@ START_TEST(a_cancel_and_what_it_cancels_end_as_on_linux)
 }
 END_TEST
 
+/* ---- a poll that goes on ---- */
+
+/* True: it has told, once, and goes on. */
+static bool told(struct bench *b, bool wait)
+{
+	struct io_uring_cqe *cqe;
+	bool yes;
+
+	enter(b, wait);
+	while (io_uring_peek_cqe(&b->u.ring, &cqe) < 0) {
+		if (!wait)
+			return false;
+		enter(b, true);
+	}
+	yes = cqe->res == POLLIN && cqe->flags & IORING_CQE_F_MORE;
+	io_uring_cqe_seen(&b->u.ring, cqe);
+	return yes;
+}
+
+static void poll_on(const struct weir_sys_ops *sys, struct sim *s)
+{
+	struct bench b;
+	int i;
+
+	set_up(&b, sys, s);
+	open_files(&b, s, &(struct race){ .what = POLL_ON });
+	prepare(io_uring_get_sqe(&b.u.ring), &b, &(struct race){ .what = POLL_ON });
+	for (i = 0; i < 3; i++) {
+		ck_assert(!told(&b, false));
+		ck_assert_int_eq(eventfd_write(b.fds[0], 1), 0);
+		ck_assert(told(&b, true));
+	}
+	ck_assert(!told(&b, false));
+	tear_down(&b);
+}
+
+/* So the bell need not be read. */
+START_TEST(a_poll_that_goes_on_tells_of_each_write_though_nobody_reads)
+{
+	struct weir_sim_conf conf = { .seed = 0 };
+	struct sim *s;
+
+	poll_on(&weir_linux_, NULL);
+	for (conf.seed = 0; conf.seed < 20; conf.seed++) {
+		ck_assert_int_eq(weir_sim_new_(&s, &conf, NULL, NULL), 0);
+		poll_on(&weir_sim_, s);
+		weir_sim_free_(s);
+	}
+}
+END_TEST
+
 static const struct race *race(const char *name)
 {
 	size_t i;
@@ -310,4 +374,5 @@ START_TEST(what_other_kernels_were_seen_to_do_is_simulated)
 END_TEST
 
 TESTS("conform_ring", a_cancel_and_what_it_cancels_end_as_on_linux,
+      a_poll_that_goes_on_tells_of_each_write_though_nobody_reads,
       what_other_kernels_were_seen_to_do_is_simulated)
