@@ -3,7 +3,7 @@
  * inbox.c - see inbox.h; and ports, the public handle on it.
  *
  * The bell is rung without the lock, or the loop that it wakes would run into that and sleep again.
- * So the loop may be gone by then; the bell is not, who holds the inbox holds it too.  The loop
+ * So the loop may be gone by then; the bell is not, for who rings it holds the inbox.  The loop
  * looks at `first` without the lock once a turn; what it misses there it sees when it takes the
  * lock to say that it will sleep.
  */
@@ -101,11 +101,15 @@ static bool put_and_unlock(struct weir_inbox *in, struct weir_msg *msg, bool can
 		in->last = &msg->next;
 		rings = in->loop == WEIR_SLEEPS_ || (in->loop == WEIR_DOZES_ && !can_wait);
 	}
-	if (rings)
+	if (rings) {
 		in->loop = WEIR_AWAKE_;
+		weir_inbox_ref_(in);	/* who brings a job's result has none, but for the job */
+	}
 	pthread_mutex_unlock(&in->lock);
-	if (rings)
+	if (rings) {
 		eventfd_write(in->bell, 1);	/* EAGAIN: it is readable already */
+		weir_inbox_unref_(in);
+	}
 	return open;
 }
 
