@@ -13,6 +13,7 @@ static long child(long n, long arg)
 	for (i = 0; i < n; i++) {
 		weir_ctx_init(&c, weir_loop_ctx(loop));
 		weir_ctx_cancel(&c, 0);
+		check(weir_ctx_err(&c) == -ECANCELED, "a ctx is cancelled");
 		weir_ctx_fini(&c);
 	}
 	return n;

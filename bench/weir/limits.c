@@ -11,6 +11,10 @@ struct holder {
 	bool yields;
 };
 
+#define PERMITS		10
+
+static long held, at_most;	/* by tasks that have yielded */
+
 static WEIR_CO(holder, self, op)
 {
 	int rc;
@@ -18,8 +22,12 @@ static WEIR_CO(holder, self, op)
 	while (self->rounds-- > 0) {
 		WEIR_AWAIT(rc, weir_sem_acquire(op, self->sem, 1));
 		must(rc, "acquire");
-		if (self->yields)
+		if (self->yields) {
+			if (++held > at_most)
+				at_most = held;
 			WEIR_AWAIT(rc, weir_yield(op));
+			held--;
+		}
 		must(weir_sem_release(self->sem, 1), "release");
 	}
 	WEIR_RETURN(0);
@@ -32,13 +40,14 @@ static long contended(long n, long tasks)
 	struct weir_sem sem;
 	long i;
 
-	must(weir_sem_init(&sem, loop, 10), "semaphore");
+	must(weir_sem_init(&sem, loop, PERMITS), "semaphore");
 	for (i = 0; i < tasks; i++)
 		must(weir_go(weir_loop_group(loop), holder, .sem = &sem, .rounds = n,
 			     .yields = true), "spawn");
 	must(weir_loop_run(loop), "semaphore");
-	check(weir_sem_try_acquire(&sem, 10) == 0, "all permits are back");
-	must(weir_sem_release(&sem, 10), "release");
+	check(at_most == PERMITS, "as many hold a permit as there are, and no more");
+	check(weir_sem_try_acquire(&sem, PERMITS) == 0, "all permits are back");
+	must(weir_sem_release(&sem, PERMITS), "release");
 	weir_sem_fini(&sem);
 	return n * tasks;
 }
@@ -55,31 +64,44 @@ static long uncontended(long n, long permits)
 
 /* ---- limiters ---- */
 
+#define A_TURN		64	/* questions between two looks at the clock */
+
 struct asker {
 	struct weir_frame co;
-	struct weir_limiter limiter;
-	long n, *allowed;
+	struct weir_limiter *limiter;
+	long left, *allowed;
 };
 
-/* In a task, as a server asks: by the loop's clock. */
+/* In a task, as a server asks that has so many requests in a turn: by the loop's clock. */
 static WEIR_CO(asker, self, op)
 {
 	long i;
+	int rc;
 
-	must(weir_limiter_init(&self->limiter, weir_op_loop(op), 1e6, 1000), "limiter");
-	for (i = 0; i < self->n; i++)
-		*self->allowed += weir_limiter_allow(&self->limiter, 1) == 1;
-	weir_limiter_fini(&self->limiter);
+	while (self->left > 0) {
+		for (i = 0; i < A_TURN; i++)
+			*self->allowed += weir_limiter_allow(self->limiter, 1) == 1;
+		self->left -= A_TURN;
+		WEIR_AWAIT(rc, weir_yield(op));
+		must(rc, "yield");
+	}
 	WEIR_RETURN(0);
 }
 WEIR_END
 
 static long allow(long n, long burst)
 {
-	long allowed = 0;
+	struct weir_limiter limiter;
+	uint64_t began = now_ns();
+	long allowed = 0, due;
 
-	must(weir_run(loop, asker, .n = n, .allowed = &allowed), "limiter");
+	must(weir_limiter_init(&limiter, loop, 1e6, burst), "limiter");
+	must(weir_run(loop, asker, .left = n, .allowed = &allowed, .limiter = &limiter), "limiter");
+	due = burst + (long)((now_ns() - began) / NS_US);
+	check(allowed <= due + 1, "no more go than are due");
 	check(allowed >= (n < burst ? n : burst), "a full bucket lets so many go");
+	check(allowed > burst || n < 100 * burst, "and the clock fills it again");
+	weir_limiter_fini(&limiter);
 	return n;
 }
 
