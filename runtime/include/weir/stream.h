@@ -125,9 +125,10 @@ static inline unsigned weir_buffers_used(const struct weir_buffers *b)
 }
 
 /* Makes fd, a connected stream socket, a stream, which receives from now on.  bound: bytes of
- * buffers that it may hold, whole ones are counted and one it may always have; what has come before
- * the kernel hears of it is kept too.  0: no bound but the pool's.  Nobody else may receive from fd
- * or close it until weir_stream_close(). */
+ * buffers that it may hold, whole ones are counted and one it may always have.  Past it the kernel
+ * is told to stop, and what it had put into buffers by then is kept too: a peer that sends all at
+ * once may get as many as the pool has free, but no more after that.  0: no bound but the pool's.
+ * Nobody else may receive from fd or close it until weir_stream_close(). */
 #define weir_stream_init(s, buffers, fd, bound)	\
 	weir_stream_init_((s), (buffers), (fd), (bound), WEIR_HERE_)
 
