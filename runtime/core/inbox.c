@@ -2,8 +2,9 @@
 /*
  * inbox.c - see inbox.h; and ports, the public handle on it.
  *
- * The bell is rung without the lock, or the loop that it wakes would run into that and sleep again.
- * So the loop may be gone by then; the bell is not, for who rings it holds the inbox.  The loop
+ * The bell has a lock of its own, or the loop that it wakes would run into the lock of who rings it
+ * and sleep again.  It is taken under the other lock, and closing waits for it: who brings the
+ * result of a job has no reference to the inbox but for that job, which is over by then.  The loop
  * looks at `first` without the lock once a turn; what it misses there it sees when it takes the
  * lock to say that it will sleep.
  */
@@ -67,6 +68,7 @@ int weir_inbox_new_(struct weir_inbox **inbox)
 	pthread_once(&once, watch_forks);
 	in->forks = forks;
 	lock_init(&in->lock);
+	pthread_mutex_init(&in->ringing, NULL);	/* of the default kind: cannot fail either */
 	in->first = NULL;
 	in->last = &in->first;
 	in->open = true;
@@ -86,6 +88,7 @@ void weir_inbox_unref_(struct weir_inbox *in)
 	if (atomic_fetch_sub_explicit(&in->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	close(in->bell);
+	pthread_mutex_destroy(&in->ringing);
 	pthread_mutex_destroy(&in->lock);
 	weir_free_(in->block);
 }
@@ -103,12 +106,12 @@ static bool put_and_unlock(struct weir_inbox *in, struct weir_msg *msg, bool can
 	}
 	if (rings) {
 		in->loop = WEIR_AWAKE_;
-		weir_inbox_ref_(in);	/* who brings a job's result has none, but for the job */
+		pthread_mutex_lock(&in->ringing);
 	}
 	pthread_mutex_unlock(&in->lock);
 	if (rings) {
 		eventfd_write(in->bell, 1);	/* EAGAIN: it is readable already */
-		weir_inbox_unref_(in);
+		pthread_mutex_unlock(&in->ringing);
 	}
 	return open;
 }
@@ -172,6 +175,8 @@ void weir_inbox_close_(struct weir_inbox *in)
 	in->first = NULL;
 	in->open = false;
 	pthread_mutex_unlock(&in->lock);
+	pthread_mutex_lock(&in->ringing);	/* who rings the bell is done */
+	pthread_mutex_unlock(&in->ringing);
 	run(msg);
 }
 

@@ -24,6 +24,7 @@ struct weir_inbox {
 	_Alignas(WEIR_CACHE_LINE_) bool open;		/* under lock */
 	enum { WEIR_AWAKE_, WEIR_DOZES_, WEIR_SLEEPS_ } loop;	/* under lock */
 	int bell;				/* an eventfd, which the loop's backend polls */
+	pthread_mutex_t ringing;		/* held while it is written to */
 	void *block;				/* what this lies in, as alloc.h has given it */
 	atomic_uint refs;
 	unsigned forks;				/* see weir_forks_() */
