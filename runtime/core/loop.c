@@ -505,6 +505,7 @@ static void let_go_of_threads(struct weir_loop *loop)
 		loop->workers_free(loop->workers);
 }
 
+/* Not before the backend has gone, which polls the bell. */
 static void let_go_of_inbox(struct weir_loop *loop)
 {
 	if (!loop->jobs)
